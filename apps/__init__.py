@@ -1,0 +1,3 @@
+"""The apps, by name. Nothing is imported here: help must not load TensorFlow."""
+
+APPS = {"mnist": "apps.mnist.app:Mnist"}

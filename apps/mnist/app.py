@@ -1,0 +1,80 @@
+"""The image classifier's part of the verbs; no TensorFlow here."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Optional
+
+import numpy as np
+
+from apps.mnist.data import load
+from shared.app import Answer, App, Raw
+from shared.data.dataset import Dataset, Split
+from shared.data.images import read_image
+from shared.evaluation.classification import ClassificationScorer
+from shared.evaluation.report import Headline
+from shared.facts import Facts
+from shared.settings import DataSettings, FitSettings, setting
+
+
+@dataclass(kw_only=True)
+class Settings(FitSettings):
+    """Settings of `pocketconv mnist fit`."""
+
+    data: str = setting("tfds:mnist", "sample (5,000 real digits, offline), tfds:NAME, or a folder of class folders",
+                        metavar="DATA")
+    model: Literal["cnn", "resnet", "separable"] = setting("cnn", "cnn (textbook), resnet (best), separable (smallest)")
+    image_size: Optional[int] = setting(None, "side in pixels to which images are brought [from the data]",
+                                        metavar="PIXELS", at_least=8, at_most=1024)
+    augment: Literal["standard", "none"] = setting("standard", "standard (small movements, see --help-all) or none")
+    width: float = setting(1.0, "factor on every layer's channels", advanced=True, at_least=0.1, at_most=8)
+    dropout: float = setting(0.25, "share of the last features dropped while training", advanced=True,
+                             at_least=0, at_most=0.9)
+    rotate: float = setting(12.0, "augmentation: largest rotation, degrees", advanced=True, at_least=0, at_most=180)
+    scale: float = setting(0.12, "augmentation: largest change of size, as a share", advanced=True,
+                           at_least=0, at_most=1)
+    shear: float = setting(0.15, "augmentation: largest shear, as a share", advanced=True, at_least=0, at_most=1)
+    shift: float = setting(0.08, "augmentation: largest shift, as a share of the side", advanced=True,
+                           at_least=0, at_most=0.5)
+    bend: float = setting(0.05, "augmentation: largest elastic movement, as a share of the side", advanced=True,
+                          at_least=0, at_most=0.3)
+    erase: float = setting(0.0, "augmentation: largest erased rectangle, as a share of the side", advanced=True,
+                           at_least=0, at_most=0.9)
+    mirror: bool = setting(False, "augmentation: flip left and right (never for letters or digits)", advanced=True)
+
+
+class Mnist(App):
+    name = "mnist"
+    summary = "classify images: digits, or any folder of classes"
+    Settings = Settings
+    headline = Headline("accuracy")
+    model_class = "apps.mnist.model:ImageClassifier"
+
+    def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
+        return load(settings, facts)
+
+    def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
+        seen = train.take(np.random.default_rng(0).permutation(len(train))[:10_000])["image"] / np.float32(255)
+        border = np.concatenate([seen[:, 0].ravel(), seen[:, -1].ravel(), seen[:, :, 0].ravel(), seen[:, :, -1].ravel()])
+        labels = np.asarray(train.columns["label"][np.arange(len(train))])
+        values: dict[str, Any] = {
+            "labels": dataset.labels, "image_size": list(seen.shape[1:3]), "channels": int(seen.shape[3]),
+            "mean": float(seen.mean(dtype=np.float64)), "std": max(float(seen.std(dtype=np.float64)), 1e-3),
+            "light_background": bool(np.median(border) > 0.5)}
+        if settings.class_weights != "none":
+            weights = len(labels) / np.maximum(np.bincount(labels, minlength=len(dataset.labels)), 1)
+            weights = weights if settings.class_weights == "balanced" else np.sqrt(weights)
+            values["class_weights"] = (weights / weights[labels].mean()).tolist()
+        return Facts(values)
+
+    def scorer(self, facts: Facts) -> ClassificationScorer:
+        return ClassificationScorer(facts["labels"], lambda example: example["image"].squeeze())
+
+    def read_input(self, argument: str, facts: Facts) -> Raw:
+        return {"image": read_image(argument, *facts["image_size"], facts["channels"])}
+
+    def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
+        shares = dict(zip(facts["labels"], (round(float(p), 6) for p in answer["probabilities"]), strict=True))
+        return {"label": facts["labels"][int(answer["label"])], "probabilities": shares}
+
+    def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
+        order = np.argsort(answer["probabilities"])[::-1][:3]
+        return "  ".join(f"{facts['labels'][i]} {100 * answer['probabilities'][i]:.1f} %" for i in order)

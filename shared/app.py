@@ -1,0 +1,110 @@
+"""The contract of an app: all that the verbs ask of it. No TensorFlow here; `model.py` has that part."""
+
+import importlib
+import importlib.metadata
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from shared.data.dataset import Dataset, Split
+from shared.errors import UserError
+from shared.evaluation.report import Headline, Report
+from shared.facts import Facts
+from shared.settings import DataSettings, FitSettings
+from shared.signature import Tensor
+
+if TYPE_CHECKING:
+    from shared.model import Model
+
+Raw = dict[str, np.ndarray]
+Answer = dict[str, np.ndarray]
+
+
+class Scorer(ABC):
+    """Makes a report from answers and truth, one example at a time; keeps no more than the report needs."""
+
+    @abstractmethod
+    def update(self, example: dict[str, Any], answer: Answer) -> None:
+        """Takes one example (its columns by name, `meta` a dict with `index`) and its answer (no batch axis)."""
+
+    @abstractmethod
+    def report(self) -> Report:
+        """The record of all that was seen."""
+
+
+class App(ABC):
+    """One task family.
+
+    Class attributes:
+        name: the word on the command line.
+        summary: one line for help.
+        Settings: dataclass of `fit`.
+        headline: the figure that chooses the best epoch, stops early and gates exported files.
+        model_class: `package.module:Class` of the app's `Model`, imported only when TensorFlow is wanted.
+        refused: settings that mean nothing here, with the reason.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Settings: ClassVar[type[FitSettings]]
+    headline: ClassVar[Headline]
+    model_class: ClassVar[str]
+    refused: ClassVar[dict[str, str]] = {}
+
+    @abstractmethod
+    def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
+        """Reads the data that `settings` name. With facts, in their terms: labels in their order, sizes as theirs."""
+
+    @abstractmethod
+    def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
+        """What the pipeline must know, from training data alone."""
+
+    @abstractmethod
+    def scorer(self, facts: Facts) -> Scorer: ...
+
+    @abstractmethod
+    def read_input(self, argument: str, facts: Facts) -> Raw:
+        """One raw input, without batch axis, from a command-line argument. Raises UserError."""
+
+    def cut(self, raw: Raw, inputs: dict[str, Tensor]) -> list[Raw]:
+        """One raw input of any size as raw inputs of the signature's fixed size. NumPy only."""
+        return [raw]
+
+    def join(self, answers: list[Answer]) -> Answer:
+        """The answer to a raw input from the answers to its cuts."""
+        return answers[0]
+
+    @abstractmethod
+    def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
+        """An answer as one line for people."""
+
+    @abstractmethod
+    def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
+        """An answer as one JSON object for machines."""
+
+    def write(self, raw: Raw, answer: Answer, facts: Facts, folder: Path, stem: str) -> list[Path]:
+        """Writes an answer's files (masks, overlays) where the task has any."""
+        return []
+
+    def build(self, settings: Any, facts: Facts) -> "Model":
+        module, name = self.model_class.split(":")
+        return getattr(importlib.import_module(module), name)(settings, facts)
+
+
+ENTRY_POINTS = "pocketconv.apps"
+
+
+def app_paths() -> dict[str, str]:
+    """`package.module:Class` by app name, of every installed package that offers apps."""
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def find_app(name: str, paths: dict[str, str] | None = None) -> App:
+    """An app by name. Raises UserError where there is none."""
+    paths = paths or app_paths()
+    if name not in paths:
+        raise UserError(f"There is no app '{name}'; there are: {', '.join(sorted(paths))}.")
+    module, attribute = paths[name].split(":")
+    return getattr(importlib.import_module(module), attribute)()

@@ -1,0 +1,76 @@
+"""The verb `fit`."""
+
+from dataclasses import fields, make_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.app import App
+from shared.cli.terminal import console, result, tell
+from shared.errors import UserError
+from shared.run import RUNS, Run
+from shared.settings import refuse, setting
+
+
+def settings_class(app: App) -> type:
+    return make_dataclass("FitArguments", [("json", bool, setting(False, "print the report as one JSON value"))],
+                          bases=(app.Settings,), kw_only=True)
+
+
+def run(app: App, arguments: Any) -> int:
+    settings = app.Settings(**{field.name: getattr(arguments, field.name) for field in fields(app.Settings)})
+    refuse(settings, app.refused, app.name)
+    if settings.resume:
+        settings, there = resumed(app, settings)
+    # Data first: what is wrong with them shows in a second, before TensorFlow is loaded.
+    from shared.data.checks import check
+    from shared.data.splits import limit
+    dataset = app.load(settings)
+    if settings.limit:
+        dataset = limit(dataset, settings.limit, settings.seed)
+    for note in [*dataset.notes, *check(dataset, ["image"])]:
+        tell(note)
+    from shared.evaluation.show import show_report
+    from shared.training.callbacks import Interrupted
+    from shared.training.fit import cross_validate, default_folder, fit
+    if not settings.resume:
+        folder = Path(settings.run) if settings.run else default_folder(app, settings, RUNS)
+        there = Run.create(folder, app, settings)
+    tell(f"Run: {there.folder}")
+    verbose = 1 if console.is_terminal else 2
+    try:
+        if settings.folds:
+            summary = cross_validate(app, settings, dataset, there, tell, verbose)
+            there.write("folds.json", summary)
+            key = app.headline.key
+            tell(f"{key} over {settings.folds} folds: {app.headline.show(summary['mean'][key])} "
+                 f"± {app.headline.show(summary['standard_deviation'][key])} (standard deviation)")
+            if arguments.json:
+                result({"run": str(there.folder), **summary})
+            return 0
+        report = fit(app, settings, dataset, there, tell, verbose)
+    except Interrupted as stop:
+        raise KeyboardInterrupt(f"Stopped and saved. Go on with: pocketconv {app.name} fit --resume {there.folder}"
+                                ) from stop
+    show_report(report, app.headline, console)
+    tell(f"Kept in {there.folder}; curves and pictures: tensorboard --logdir {there.folder.parent}")
+    if arguments.json:
+        result({"run": str(there.folder), **report.to_json()})
+    return 0
+
+
+def resumed(app: App, settings: Any) -> tuple[Any, Run]:
+    """The settings of the run to go on with; only --epochs may differ."""
+    there = Run.open(settings.resume)
+    if there.app != app.name:
+        raise UserError(f"{there.folder} is a run of {there.app}, not of {app.name}.")
+    kept = there.settings(app)
+    default = next(field.default for field in fields(app.Settings) if field.name == "epochs")
+    if settings.epochs not in (default, kept.epochs):
+        kept = replace(kept, epochs=settings.epochs)
+        path = there.folder / "settings.yaml"
+        changed = {**yaml.safe_load(path.read_text(encoding="utf-8")), "epochs": kept.epochs}
+        from shared.files import write_atomically
+        write_atomically(path, yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
+    return replace(kept, resume=settings.resume), there

@@ -1,0 +1,75 @@
+"""The verb `predict`."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import field, make_dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from shared.app import Answer, App, Raw
+from shared.cli.artifacts import meant
+from shared.cli.evaluate import fits
+from shared.cli.terminal import result, tell
+from shared.errors import UserError
+from shared.evaluation.predictors import Predictor, open_artifact
+from shared.settings import setting
+
+
+def settings_class(app: App) -> type:
+    return make_dataclass("PredictArguments", [
+        ("inputs", list[str], field(default_factory=list, metadata={
+            "help": "raw inputs: files, folders of files, or - for one a line from standard input",
+            "positional": True, "metavar": "INPUT"})),
+        ("artifact", Optional[str], setting(None, "a run, a SavedModel or a .tflite [the latest run]",
+                                            metavar="PATH")),
+        ("output", Optional[str], setting(None, "folder for answers that are files", metavar="DIR")),
+        ("threads", int, setting(0, "threads of a .tflite (0: all)", at_least=0, at_most=256)),
+        ("json", bool, setting(False, "one JSON object a line"))], kw_only=True)
+
+
+def run(app: App, arguments: Any) -> int:
+    """Answers every input it can; a bad one is told and counted, and the exit status is then 2."""
+    if not arguments.inputs:
+        raise UserError(f"Name what to answer, e.g. `pocketconv {app.name} predict FILE`, or - for standard input.")
+    predictor = open_artifact(meant(app, arguments.artifact), app, arguments.threads)
+    fits(app, predictor)
+    bad = 0
+    for argument in expand(arguments.inputs):
+        try:
+            raw = app.read_input(argument, predictor.facts)
+        except UserError as error:
+            tell(str(error))
+            bad += 1
+            continue
+        answer = answer_one(app, predictor, raw)
+        if arguments.output:
+            folder = Path(arguments.output)
+            folder.mkdir(parents=True, exist_ok=True)
+            app.write(raw, answer, predictor.facts, folder, Path(argument).stem)
+        result({"input": argument, **app.to_json(answer, predictor.facts)} if arguments.json
+               else f"{argument}: {app.show(raw, answer, predictor.facts)}")
+    return 2 if bad else 0
+
+
+def answer_one(app: App, predictor: Predictor, raw: Raw) -> Answer:
+    """The answer to one raw input of any size, without batch axis."""
+    answers = []
+    for piece in app.cut(raw, predictor.inputs):
+        batch = predictor({name: np.expand_dims(array, 0) for name, array in piece.items()})
+        answers.append({name: array[0] for name, array in batch.items()})
+    return app.join(answers)
+
+
+def expand(arguments: list[str]) -> Iterator[str]:
+    for argument in arguments:
+        if argument == "-":
+            yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
+        elif Path(argument).is_dir():
+            inside = sorted(path for path in Path(argument).rglob("*") if path.is_file())
+            if not inside:
+                raise UserError(f"{argument} holds no files.")
+            yield from map(str, inside)
+        else:
+            yield argument

@@ -1,0 +1,81 @@
+"""Image-classification sets of TensorFlow Datasets. TensorFlow is imported when one is asked for."""
+
+import difflib
+import logging
+import os
+from typing import Any
+
+import numpy as np
+
+from shared.data.dataset import Dataset, Split
+from shared.data.images import common_size, fit_pixels
+from shared.errors import UserError
+
+SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+
+def load_tfds(name: str, data_dir: str | None, size: tuple[int, int] | None = None,
+              channels: int | None = None) -> Dataset:
+    """The set `name` (may carry `/config` and `:version`), with columns `image` and `label`.
+
+    Args:
+        name: as TFDS names it.
+        data_dir: where prepared sets lie; TFDS's own folder where None. What is not prepared is downloaded.
+        size: height and width; taken from the set where None.
+        channels: 1 or 3; taken from the set where None.
+
+    Raises:
+        UserError: there is no such set, it is not prepared and cannot be downloaded, or has no image and label.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow_datasets as tfds
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    tfds.disable_progress_bar()
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
+        near = difflib.get_close_matches(name.split("/")[0].split(":")[0], tfds.list_builders(), 3)
+        raise UserError(f"TFDS has no data set '{name}'" + (f": did you mean {' or '.join(near)}?" if near else
+                                                            "; its catalogue lists all names.")) from error
+    features = builder.info.features
+    if builder.info.supervised_keys is None or not isinstance(features, tfds.features.FeaturesDict):
+        raise UserError(f"tfds:{name} has no pair of image and label: choose an image-classification set.")
+    image, label = builder.info.supervised_keys[:2]
+    if not isinstance(features[image], tfds.features.Image) or not isinstance(features[label],
+                                                                              tfds.features.ClassLabel):
+        raise UserError(f"tfds:{name} is no image-classification set: its pair is {image} and {label}.")
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # of many kinds: no network, no space, a site that is gone
+        raise UserError(f"tfds:{name} is not prepared in {builder.data_dir} and cannot be downloaded "
+                        f"({type(error).__name__}): name its folder by --data-dir, or use --data sample, "
+                        f"which works offline.") from error
+    splits = {SPLITS[given]: _read(builder, given, image, label, size, channels)
+              for given in builder.info.splits if given in SPLITS}
+    if "train" not in splits:
+        raise UserError(f"tfds:{name} has no train split; it has: {', '.join(builder.info.splits)}.")
+    return Dataset(f"tfds:{name}", splits, list(features[label].names))
+
+
+def _read(builder: Any, given: str, image: str, label: str, size: tuple[int, int] | None,
+          channels: int | None) -> Split:
+    rows = builder.as_dataset(split=given, batch_size=None)
+    total = builder.info.splits[given].num_examples
+    height, width, depth = builder.info.features[image].shape
+    depth = channels or depth or 3
+    if size is None and not (height and width):
+        size = common_size([row[image].shape[:2] for row in rows.take(200).as_numpy_iterator()])
+    size = size or (height, width)
+    pixels, labels = np.empty((total, *size, depth), np.uint8), np.empty(total, np.int64)
+    if (height, width) == tuple(size):
+        at = 0
+        for batch in rows.batch(1024).as_numpy_iterator():
+            end = at + len(batch[label])
+            pixels[at:end] = (batch[image] if batch[image].shape[-1] == depth
+                              else np.stack([fit_pixels(one, *size, depth) for one in batch[image]]))
+            labels[at:end] = batch[label]
+            at = end
+    else:
+        for at, row in enumerate(rows.as_numpy_iterator()):
+            pixels[at], labels[at] = fit_pixels(row[image], *size, depth), row[label]
+    return Split({"image": pixels, "label": labels})

@@ -1,0 +1,128 @@
+"""Scoring of one label an example; used by every app that classifies."""
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from shared.app import Answer, Scorer
+from shared.evaluation.report import Curve, Figure, Gallery, Matrix, Report
+
+BINS = 15
+SHOWN_CLASSES = 30  # of a confusion figure
+
+
+class ClassificationScorer(Scorer):
+    """Accuracy, precision, recall, F1, confusions, calibration and worst mistakes.
+
+    Examples hold `label` (the true number); answers `label` and `probabilities`, float32 `[classes]`.
+
+    Args:
+        labels: class names by number.
+        picture: an example as a picture, uint8 `[h, w]` or `[h, w, 3]`, for the worst mistakes; None for no pictures.
+        worst: how many mistakes are kept.
+    """
+
+    def __init__(self, labels: list[str], picture: Callable[[dict[str, Any]], np.ndarray] | None = None,
+                 worst: int = 24):
+        self.labels, self.picture, self.worst = [str(label) for label in labels], picture, worst
+        self.confusion = np.zeros((len(labels), len(labels)), np.int64)
+        self.bins = np.zeros((BINS, 3))  # examples, correct ones, sum of confidence
+        self.log_loss = 0.0
+        self.top_5 = 0
+        self.nan_answers = 0
+        self.mistakes: list[tuple[float, int, dict[str, Any]]] = []
+
+    def update(self, example: dict[str, Any], answer: Answer) -> None:
+        truth, label = int(example["label"]), int(answer["label"])
+        probabilities = np.asarray(answer["probabilities"], np.float64)
+        if not np.isfinite(probabilities).all():
+            # An answer that is no number is wrong with full confidence, whatever its label says.
+            self.nan_answers += 1
+            label = (truth + 1) % len(self.labels)
+            probabilities = np.eye(len(self.labels))[label]
+        self.confusion[truth, label] += 1
+        confidence = float(probabilities[label])
+        bin_ = min(max(int(np.ceil(confidence * BINS)) - 1, 0), BINS - 1)
+        self.bins[bin_] += 1, label == truth, confidence
+        self.log_loss -= float(np.log(max(probabilities[truth], np.finfo(np.float32).eps)))
+        self.top_5 += int((probabilities > probabilities[truth]).sum() < 5)
+        if label != truth:
+            # The worst mistakes are those in which the truth was thought least likely.
+            index = example["meta"]["index"]
+            entry = (-float(probabilities[truth]), -index, {
+                "index": index, "file": example["meta"].get("file", ""), "truth": self.labels[truth],
+                "predicted": self.labels[label], "confidence": round(confidence, 6),
+                "picture": self.picture(example) if self.picture else None})
+            if len(self.mistakes) < self.worst:
+                heapq.heappush(self.mistakes, entry)
+            elif entry[:2] > self.mistakes[0][:2]:
+                heapq.heapreplace(self.mistakes, entry)
+
+    def report(self) -> Report:
+        total = int(self.confusion.sum())
+        correct, support, predicted = np.diag(self.confusion), self.confusion.sum(1), self.confusion.sum(0)
+        precision, recall = divide(correct, predicted), divide(correct, support)
+        f1 = divide(2 * correct, support + predicted)
+        seen = (support + predicted) > 0  # as scikit-learn: classes that occur in truth or answers
+
+        def mean(values: np.ndarray) -> float:
+            return float(values[seen].mean()) if seen.any() else float("nan")
+
+        nan = float("nan")
+        metrics = {"accuracy": correct.sum() / total if total else nan, "precision": mean(precision),
+                   "recall": mean(recall), "f1": mean(f1),
+                   "balanced_accuracy": float(recall[support > 0].mean()) if total else nan,
+                   "log_loss": self.log_loss / total if total else nan,
+                   "calibration_error": self._calibration_error()}
+        if len(self.labels) > 5:
+            metrics["top_5_accuracy"] = self.top_5 / total if total else nan
+        if self.nan_answers:
+            metrics["nan_answers"] = self.nan_answers
+        classes = [{"label": label, "precision": float(precision[i]), "recall": float(recall[i]), "f1": float(f1[i]),
+                    "support": int(support[i])} for i, label in enumerate(self.labels)]
+        worst = [entry[2] for entry in sorted(self.mistakes, key=lambda entry: entry[:2], reverse=True)]
+        tables = {"classes": classes, "confusions": self._confusions(),
+                  "mistakes": [{key: value for key, value in row.items() if key != "picture"} for row in worst]}
+        return Report({key: float(value) for key, value in metrics.items()}, tables, self._figures(worst), total)
+
+    def _calibration_error(self) -> float:
+        """Expected calibration error over 15 equal bins of confidence (Guo et al. 2017)."""
+        total = self.bins[:, 0].sum()
+        return float(np.abs(self.bins[:, 1] - self.bins[:, 2]).sum() / total) if total else float("nan")
+
+    def _confusions(self, most: int = 20) -> list[dict[str, Any]]:
+        wrong = self.confusion * (1 - np.eye(len(self.labels), dtype=np.int64))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        return [{"truth": self.labels[row], "predicted": self.labels[column], "count": int(wrong[row, column])}
+                for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
+
+    def _figures(self, worst: list[dict[str, Any]]) -> dict[str, Figure]:
+        chosen = np.arange(len(self.labels))
+        title = "Confusion matrix"
+        if len(chosen) > SHOWN_CLASSES:
+            off = self.confusion.sum(0) + self.confusion.sum(1) - 2 * np.diag(self.confusion)
+            chosen = np.sort(np.argsort(-off, kind="stable")[:SHOWN_CLASSES])
+            title += f", the {SHOWN_CLASSES} most confused classes"
+        names = [self.labels[i] for i in chosen]
+        counts, right, confidence = self.bins.T
+        filled = counts > 0
+        x = np.where(filled, divide(confidence, counts), (np.arange(BINS) + 0.5) / BINS)
+        y = np.where(filled, divide(right, counts), np.nan)
+        figures: dict[str, Figure] = {
+            "confusion": Matrix(title, names, names, self.confusion[np.ix_(chosen, chosen)].tolist(), "truth",
+                                "predicted"),
+            "reliability": Curve(f"Reliability (calibration error {100 * self._calibration_error():.2f} %)",
+                                 "confidence", "accuracy", x.tolist(), {"accuracy": y.tolist()}, diagonal=True,
+                                 bars=counts.tolist())}
+        if self.picture and worst:
+            figures["mistakes"] = Gallery(
+                "Worst mistakes", [row["picture"] for row in worst],
+                [f"{row['truth']}, not {row['predicted']} ({100 * row['confidence']:.0f} %)" for row in worst])
+        return figures
+
+
+def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, and 0 where b is 0."""
+    return np.divide(a, b, out=np.zeros(np.shape(a), float), where=np.asarray(b) != 0)

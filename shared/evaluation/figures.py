@@ -1,0 +1,111 @@
+"""The figures of a report, drawn."""
+
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Drawing
+
+from shared.evaluation.report import Curve, Figure, Gallery, Matrix, Report
+from shared.files import write_atomically
+
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+BLUE, GREY = "#2a6f97", "#adb5bd"
+
+
+def draw(figure: Figure) -> Drawing:
+    """A matplotlib figure of any figure of a report."""
+    if isinstance(figure, Matrix):
+        return _matrix(figure)
+    return _curve(figure) if isinstance(figure, Curve) else _gallery(figure)
+
+
+def save_figures(report: Report, folder: Path) -> None:
+    """Writes each figure as NAME.png."""
+    for name, figure in report.figures.items():
+        buffer = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a label in a script that the font lacks is shown as boxes
+            draw(figure).savefig(buffer, format="png", dpi=130)
+        write_atomically(folder / f"{name}.png", buffer.getvalue())
+
+
+def to_image(figure: Figure, dpi: int = 90) -> np.ndarray:
+    """The figure as uint8 `[height, width, 3]`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        drawing = draw(figure)
+        drawing.set_dpi(dpi)
+        canvas = FigureCanvasAgg(drawing)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def short(label: str, most: int = 16) -> str:
+    return label if len(label) <= most else label[:most - 1] + "…"
+
+
+def _matrix(figure: Matrix) -> Drawing:
+    counts = np.asarray(figure.values, float)
+    side = min(max(4.2, 1.8 + 0.42 * len(counts)), 13)
+    drawing = Drawing((side + 0.6, side), layout="constrained")
+    axes = drawing.subplots()
+    # Shares of a row colour the field: rare classes are as readable as frequent ones.
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(shares ** 0.5, cmap="Blues", vmin=0, vmax=1)
+    axes.set_title(figure.title)
+    turn = 90 if max(map(len, figure.columns), default=0) > 3 and len(counts) > 6 else 0
+    axes.set_xticks(range(counts.shape[1]), [short(name) for name in figure.columns], rotation=turn)
+    axes.set_yticks(range(counts.shape[0]), [short(name) for name in figure.rows])
+    axes.set_xlabel(figure.column_title)
+    axes.set_ylabel(figure.row_title)
+    axes.tick_params(length=0)
+    size = 9 if len(counts) <= 12 else 6
+    for row, column in np.argwhere(counts > 0):
+        value = counts[row, column]
+        axes.text(column, row, f"{value:g}" if value < 1e5 else f"{value:.0e}", ha="center", va="center",
+                  fontsize=size, color="white" if shares[row, column] > 0.4 else "#333333")
+    for edge in axes.spines.values():
+        edge.set_visible(False)
+    return drawing
+
+
+def _curve(figure: Curve) -> Drawing:
+    drawing = Drawing((5.2, 5.2 if figure.bars else 4.2), layout="constrained")
+    if figure.bars:
+        axes, below = drawing.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+        width = 0.9 / len(figure.bars)
+        below.bar((np.arange(len(figure.bars)) + 0.5) / len(figure.bars), figure.bars, width=width, color=GREY)
+        below.set_yscale("symlog")
+        below.set_ylabel("examples")
+        below.set_xlabel(figure.x_title)
+    else:
+        axes = drawing.subplots()
+        axes.set_xlabel(figure.x_title)
+    if figure.diagonal:
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    for name, values in figure.lines.items():
+        known = np.isfinite(np.asarray(values, float))
+        axes.plot(np.asarray(figure.x)[known], np.asarray(values)[known], marker="o", markersize=4, label=name,
+                  color=BLUE if len(figure.lines) == 1 else None)
+    axes.set_title(figure.title)
+    axes.set_ylabel(figure.y_title)
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return drawing
+
+
+def _gallery(figure: Gallery) -> Drawing:
+    columns = min(6, max(1, len(figure.pictures)))
+    rows = max(1, -(-len(figure.pictures) // columns))
+    drawing = Drawing((1.55 * columns, 1.85 * rows + 0.4), layout="constrained")
+    drawing.suptitle(figure.title)
+    for axes in drawing.subplots(rows, columns, squeeze=False).flat:
+        axes.set_axis_off()
+    for axes, picture, caption in zip(drawing.axes, figure.pictures, figure.captions, strict=False):
+        axes.imshow(picture, cmap="gray" if picture.ndim == 2 else None, vmin=0, vmax=255)
+        axes.set_title(short(caption, 26), fontsize=7)
+    return drawing

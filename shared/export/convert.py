@@ -1,0 +1,92 @@
+"""SavedModel to `.tflite`, one child process a variant: a conversion can die, and must not take the rest with it.
+
+    python -m shared.export.convert SAVED_MODEL VARIANT OUT CALIBRATION.npz
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VARIANTS = ("float32", "float16", "dynamic", "int8")
+CALIBRATION = 500  # training examples that int8 ranges are taken from
+# What a file that was not frozen, or needs more than the phone's runtime, gives itself away by.
+FOREIGN = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CUSTOM", "Flex")
+
+
+def convert(saved_model: Path, variant: str, out: Path, calibration: Path) -> str | None:
+    """Converts in a child process; gives the reason where no sound file came out of it, else None."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-m", "shared.export.convert", str(saved_model), variant, str(out), str(calibration)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment,
+                          cwd=Path(__file__).parents[2], check=False)
+    if done.returncode < 0:
+        return f"the converter was ended by signal {-done.returncode}"
+    if done.returncode or not out.exists():
+        return (done.stderr.strip().splitlines() or ["the converter said nothing"])[-1][:300]
+    foreign = [name for name in operations(out) if any(name.startswith(part) for part in FOREIGN)]
+    return f"the file needs {', '.join(sorted(set(foreign)))}" if foreign else None
+
+
+def operations(path: Path) -> dict[str, int]:
+    """Counts of the file's operations by name, with `:int8` behind those that compute in integers."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    interpreter = Interpreter(model_path=str(path),
+                              experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    dtypes = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+    counts: dict[str, int] = {}
+    for operation in interpreter._get_ops_details():
+        integer = all(dtypes.get(index) is np.int8 for index in [operation["inputs"][0], operation["outputs"][0]])
+        name = operation["op_name"] + (":int8" if integer else "")
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _convert_here(saved_model: str, variant: str, calibration: str) -> bytes:
+    import tensorflow as tf
+
+    from shared.model import NETWORK
+
+    def converter() -> Any:
+        made = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=_keys(saved_model))
+        made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        return made
+
+    made = converter()
+    if variant != "float32":
+        made.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant == "float16":
+        made.target_spec.supported_types = [tf.float16]
+    if variant != "int8":
+        return made.convert()
+
+    with np.load(calibration, allow_pickle=False) as data:
+        columns = {name: data[name] for name in data.files}
+
+    def examples() -> Any:
+        for row in range(len(next(iter(columns.values())))):
+            yield {name: column[row:row + 1] for name, column in columns.items()}
+
+    made.representative_dataset = examples
+    # Integers inside the network only: preprocess, softmax and decoding lose most by eight bits and gain nothing.
+    from ai_edge_litert.interpreter import Interpreter
+    tensors = Interpreter(model_content=converter().convert()).get_tensor_details()
+    outside = [tensor["name"] for tensor in tensors if NETWORK not in tensor["name"]]
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=outside)
+    debugger = tf.lite.experimental.QuantizationDebugger(converter=made, debug_dataset=examples, debug_options=options)
+    return debugger.get_nondebug_quantized_model()
+
+
+def _keys(saved_model: str) -> list[str]:
+    import json
+
+    from shared.export.metadata import RECORD
+    return list(json.loads((Path(saved_model) / "assets.extra" / RECORD).read_text(encoding="utf-8"))["signatures"])
+
+
+if __name__ == "__main__":
+    source, kind, target, ranges = sys.argv[1:]
+    Path(target).write_bytes(_convert_here(source, kind, ranges))

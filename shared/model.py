@@ -1,0 +1,98 @@
+"""The contract of an app's TensorFlow part: preprocess, network, postprocess, and how the network is trained."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from shared.data.dataset import Split
+from shared.facts import Facts
+from shared.signature import Tensor
+
+Tensors = dict[str, tf.Tensor]
+NETWORK = "network"  # name of the served network; exported int8 files are integer inside this scope only
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One named way to call an artifact: `function` maps batched raw tensors by name to answers by name."""
+
+    function: Callable[[Tensors], Tensors]
+    inputs: dict[str, Tensor]
+
+
+class Model(ABC):
+    """Built from settings and facts; holds no weights itself.
+
+    Args:
+        settings: the app's `Settings`.
+        facts: what `App.learn_facts` found.
+    """
+
+    def __init__(self, settings: Any, facts: Facts):
+        self.settings, self.facts = settings, facts
+
+    @property
+    @abstractmethod
+    def inputs(self) -> dict[str, Tensor]:
+        """The raw inputs of `serving_default`."""
+
+    @abstractmethod
+    def preprocess(self, raw: Tensors) -> Any:
+        """A batch of raw inputs by name to network inputs. TensorFlow operations with TFLite equivalents only."""
+
+    @abstractmethod
+    def network(self) -> keras.Model:
+        """A new network, named `NETWORK`, its initial weights drawn from Keras' global seed."""
+
+    @abstractmethod
+    def postprocess(self, outputs: Any) -> Tensors:
+        """A batch of network outputs to answers by name."""
+
+    def pipeline(self, network: keras.Model) -> Callable[[Tensors], Tensors]:
+        """Preprocess, network and postprocess as one function of raw tensors: what is scored and what is shipped."""
+        def answer(raw: Tensors) -> Tensors:
+            with tf.name_scope("preprocess"):
+                inputs = self.preprocess(raw)
+            outputs = network(inputs, training=False)
+            with tf.name_scope("postprocess"):
+                return self.postprocess(outputs)
+        return answer
+
+    def signatures(self, network: keras.Model) -> dict[str, Signature]:
+        """All named ways to call the shipped file; the first is `serving_default`."""
+        return {"serving_default": Signature(self.pipeline(network), self.inputs)}
+
+    @abstractmethod
+    def trainer(self, network: keras.Model) -> keras.Model:
+        """What `fit` trains, not yet compiled: the network itself, or a model built round its variables."""
+
+    @abstractmethod
+    def losses(self) -> dict[str, Any]:
+        """Keyword arguments of `compile`: `loss`, and `weighted_metrics` that the progress bar shows."""
+
+    @abstractmethod
+    def target(self, columns: Tensors) -> Any:
+        """A batch of truth columns to what the loss takes."""
+
+    def weight(self, columns: Tensors) -> tf.Tensor | None:
+        """A batch of truth columns to example weights, float32 `[batch]`; None weighs all alike."""
+        return None
+
+    augments_raw = False
+    """Whether `augment_raw` does anything; if so, preprocess runs afresh every epoch."""
+
+    def augment_raw(self, raw: Tensors, keys: tf.Tensor) -> Tensors:
+        """Changes a batch of raw inputs by random numbers drawn from `keys`, uint32 `[batch]`."""
+        return raw
+
+    def augment(self, inputs: Any, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
+        """Changes a batch of network inputs, targets and weights by random numbers drawn from `keys`."""
+        return inputs, targets, weights
+
+    def calibrate(self, network: keras.Model, validation: Split) -> dict[str, Any]:
+        """More facts found on validation data after training (thresholds, weights of a language model)."""
+        return {}

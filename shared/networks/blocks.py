@@ -1,0 +1,63 @@
+"""Blocks that several apps' networks are built from. Each takes and gives a Keras tensor.
+
+Convolutions carry no bias where batch normalisation follows: it would be subtracted again, and the pair folds into
+one integer operation on export.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+L = keras.layers
+
+
+@dataclass(frozen=True)
+class Style:
+    """What a network's layers have in common: `Style.of(settings)` reads it from an app's settings.
+
+    Args:
+        activation: Keras name of the activation between layers.
+        initializer: Keras name of the kernels' initialiser.
+        l1, l2: penalties on kernels.
+    """
+
+    activation: str = "relu"
+    initializer: str = "he_normal"
+    l1: float = 0.0
+    l2: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Any) -> "Style":
+        return cls(settings.activation, settings.initializer, settings.l1, settings.l2)
+
+    def penalty(self) -> keras.regularizers.Regularizer | None:
+        return keras.regularizers.L1L2(self.l1, self.l2) if self.l1 or self.l2 else None
+
+    def kernel(self) -> dict[str, Any]:
+        """Keyword arguments of a layer with one kernel."""
+        return {"kernel_initializer": self.initializer, "kernel_regularizer": self.penalty()}
+
+
+def convolution(x: Any, style: Style, filters: int, kernel: int = 3, stride: int = 1, activate: bool = True) -> Any:
+    """Convolution, batch normalisation, activation: `[n, h, w, c]` to `[n, h / stride, w / stride, filters]`."""
+    x = L.Conv2D(filters, kernel, stride, padding="same", use_bias=False, **style.kernel())(x)
+    x = L.BatchNormalization()(x)
+    return L.Activation(style.activation)(x) if activate else x
+
+
+def separable(x: Any, style: Style, filters: int, kernel: int = 3, stride: int = 1) -> Any:
+    """Depthwise then pointwise convolution, each normalised and activated (MobileNet: Howard et al. 2017)."""
+    x = L.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, depthwise_initializer=style.initializer,
+                          depthwise_regularizer=style.penalty())(x)
+    x = L.Activation(style.activation)(L.BatchNormalization()(x))
+    return convolution(x, style, filters, 1)
+
+
+def residual(x: Any, style: Style, filters: int, stride: int = 1) -> Any:
+    """Two 3x3 convolutions round which the input goes by (ResNet: He et al. 2016); a 1x1 one where shapes differ."""
+    y = convolution(x, style, filters, 3, stride)
+    y = convolution(y, style, filters, 3, activate=False)
+    if stride > 1 or x.shape[-1] != filters:
+        x = convolution(x, style, filters, 1, stride, activate=False)
+    return L.Activation(style.activation)(L.Add()([x, y]))

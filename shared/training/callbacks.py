@@ -1,0 +1,236 @@
+"""What happens round the steps of `keras.Model.fit`: scoring, saving, going on, logging, stopping."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from shared.errors import UserError
+from shared.evaluation.figures import to_image
+from shared.evaluation.report import Headline, Report
+from shared.run import Run
+from shared.training.checkpoints import Checkpoints
+from shared.training.feed import Feed
+
+# What Keras' callbacks keep between epochs. Not all of __dict__: they negate their min_delta once a process.
+STATE = ("wait", "best", "best_epoch", "stopped_epoch", "cooldown_counter")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after the step was finished and saved."""
+
+
+class Validate(keras.callbacks.Callback):
+    """After every epoch: scores the served network, keeps the best, adds `val_…` to the logs.
+
+    Args:
+        network: the network in training.
+        served: its float32 twin, which is scored and saved; gets the averaged weights where there is an average.
+        measure: scores `served` on validation data.
+        headline: what is best.
+        run: where the best is kept.
+    """
+
+    def __init__(self, network: keras.Model, served: keras.Model, measure: Callable[[], Report],
+                 headline: Headline, run: Run):
+        super().__init__()
+        self.network, self.served, self.measure, self.headline, self.run = network, served, measure, headline, run
+        self.records: list[dict[str, Any]] = []
+        best = run.folder / "best.json"
+        self.best = json.loads(best.read_text())["score"] if best.exists() else float("nan")
+        self.report: Report | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        copy_weights(self.network, self.served, self.model.optimizer)
+        self.report = self.measure()
+        rate = float(np.asarray(self.model.optimizer.learning_rate))
+        record = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()},
+                  **{f"val_{key}": value for key, value in self.report.metrics.items()}, "learning_rate": rate}
+        self.records = [*self.records[:epoch], record]
+        score = self.report.metrics[self.headline.key]
+        if self.headline.better(score, self.best) or not self.run.network.exists():
+            beside = self.run.network.with_name("model.tmp.keras")
+            self.served.save(beside)
+            beside.replace(self.run.network)
+            self.best = score
+            self.run.write("best.json", {"epoch": epoch + 1, "score": score, "metric": self.headline.key})
+        if logs is not None:
+            logs[f"val_{self.headline.key}"] = score
+
+
+def copy_weights(source: keras.Model, target: keras.Model, optimizer: Any) -> None:
+    """Gives `target` the weights of `source`, averaged ones where the optimizer keeps an average."""
+    averages = {}
+    if getattr(optimizer, "use_ema", False):
+        averages = {id(v): a for v, a in zip(optimizer._trainable_variables,
+                                             optimizer._model_variables_moving_average, strict=True)}
+    for new, old in zip(target.variables, source.variables, strict=True):
+        if "seed_generator" not in old.path:
+            new.assign(averages.get(id(old), old))
+
+
+class Resume(keras.callbacks.Callback):
+    """Saves all state, and in a new process goes on at exactly that step.
+
+    Args:
+        checkpoints: where.
+        feed: whose order follows (seed, epoch, step).
+        validate: whose records belong to the state.
+        stateful: Keras callbacks with state of their own.
+        steps, minutes: between two saves within an epoch; `steps` of 0 leaves it to the clock.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, feed: Feed, validate: Validate, stateful: list[Any],
+                 steps: int, minutes: float):
+        super().__init__()
+        self.checkpoints, self.feed, self.validate, self.stateful = checkpoints, feed, validate, stateful
+        self.every, self.seconds, self.stop, self.told = steps, 60 * minutes, False, time.monotonic()
+        self.loaded = checkpoints.load()
+        self.begun = self.loaded[1] if self.loaded else {"epoch": 0, "step": 0}
+        self.skip = self.begun["step"]
+        self.last = self.skip
+
+    def build(self, trainer: keras.Model, dataset: tf.data.Dataset) -> None:
+        """Before fit: optimizer slots and metric variables must exist, or there is nowhere to restore them to."""
+        self.set_model(trainer)
+        trainer.optimizer.build(trainer.trainable_variables)
+        self.feed.begin(0, 0)
+        trainer.evaluate(dataset.take(1), verbose=0)
+
+    def variables(self) -> list[Any]:  # by position: paths of seed generators depend on what else was built before
+        return [*self.model.variables, *self.model.optimizer.variables, *self.model.metrics_variables]
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.loaded:
+            self.validate.records = self.begun["records"]
+            for callback, state in zip(self.stateful, self.begun["callbacks"], strict=True):
+                callback.__dict__.update(state)
+        step = self.model.train_function
+
+        def go_on(iterator: Any) -> Any:  # the steps that the killed run had done cost nothing and touch nothing
+            if self.skip > 0:
+                self.skip -= self.model.steps_per_execution
+                return {}
+            return step(iterator)
+
+        self.model.train_function = go_on
+        self.before = signal.getsignal(signal.SIGINT)
+        try:
+            signal.signal(signal.SIGINT, self._interrupt)
+        except ValueError:  # not in the main thread: whoever runs it there handles Ctrl-C
+            self.before = None
+
+    def _interrupt(self, *_: Any) -> None:
+        if self.stop:
+            raise KeyboardInterrupt
+        self.stop = True
+
+    def release(self) -> None:
+        """Gives Ctrl-C back, however the training ended."""
+        if getattr(self, "before", None) is not None:
+            signal.signal(signal.SIGINT, self.before)
+        self.model.train_function = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # fit has just reset the metrics: after that
+        self.epoch = epoch
+        if self.loaded:
+            variables, arrays = self.variables(), self.loaded[0]
+            if [v.shape for v in variables] != [a.shape for a in arrays]:
+                raise UserError(f"The checkpoint in {self.checkpoints.folder} has other variables than this version "
+                                f"builds: start anew by --from {self.checkpoints.folder.parent}.")
+            for variable, array in zip(variables, arrays, strict=True):
+                variable.assign(array)
+            self.loaded = None
+        self.feed.begin(epoch, self.skip)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if not logs:  # a skipped step
+            return
+        step = batch + 1
+        if not np.isfinite(float(logs["loss"])):
+            raise UserError(f"The loss is no number at epoch {self.epoch + 1}, step {step}: lower --learning-rate, "
+                            f"or set --clip-norm 1; nothing since the last checkpoint was saved.")
+        due = step - self.last >= self.every if self.every else time.monotonic() - self.told > self.seconds
+        if (due or self.stop) and step < self.feed.steps:
+            self.save(self.epoch, step)
+        if self.stop and step < self.feed.steps:
+            raise Interrupted
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.save(epoch + 1, 0)
+        if self.stop:
+            raise Interrupted
+
+    def save(self, epoch: int, step: int) -> None:
+        plain = [{key: vars(c)[key] for key in STATE if key in vars(c)} for c in self.stateful]
+        state = {"epoch": epoch, "step": step, "records": self.validate.records,
+                 "callbacks": json.loads(json.dumps(plain, default=float))}
+        self.checkpoints.save([v.numpy() for v in self.variables()], state)
+        self.last, self.told = step, time.monotonic()
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Training and validation curves in one chart each, learning rate, speed, and the report's figures.
+
+    Args:
+        run: whose folder `tensorboard/` gets `train` and `validation`.
+        validate: whose records and reports are shown.
+        examples: of one epoch.
+    """
+
+    def __init__(self, run: Run, validate: Validate, examples: int):
+        super().__init__()
+        self.validate, self.examples = validate, examples
+        self.train = tf.summary.create_file_writer(str(run.tensorboard / "train"))
+        self.validation = tf.summary.create_file_writer(str(run.tensorboard / "validation"))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.begun = time.perf_counter()
+        self.train_seconds = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.train_seconds = time.perf_counter() - self.begun
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        record, report, step = self.validate.records[epoch], self.validate.report, epoch + 1
+        with self.train.as_default():
+            for key, value in record.items():
+                if not key.startswith("val_") and key not in ("epoch", "learning_rate"):
+                    tf.summary.scalar(f"epoch/{key}", value, step)
+            tf.summary.scalar("training/learning_rate", record["learning_rate"], step)
+            tf.summary.scalar("training/examples_per_second", self.examples / max(self.train_seconds, 1e-9), step)
+        with self.validation.as_default():
+            assert report is not None
+            for key, value in report.metrics.items():
+                tf.summary.scalar(f"epoch/{'loss' if key == 'log_loss' else key}", value, step)
+            for name, figure in report.figures.items():
+                tf.summary.image(f"report/{name}", to_image(figure)[None], step)
+        self.train.flush()
+        self.validation.flush()
+
+
+class Estimate(keras.callbacks.Callback):
+    """Says after the first epoch how long the rest will take."""
+
+    def __init__(self, tell: Callable[[str], None]):
+        super().__init__()
+        self.tell: Callable[[str], None] | None = tell
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.begun = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.tell:
+            rest = (self.params["epochs"] - epoch - 1) * (time.monotonic() - self.begun)
+            if rest > 0:
+                self.tell(f"About {minutes(rest)} more for {self.params['epochs'] - epoch - 1} epochs.")
+            self.tell = None
+
+
+def minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,191 @@
+"""The one training of all apps: from settings to a run."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from shared.app import Answer, App, Raw
+from shared.data.dataset import Dataset
+from shared.errors import UserError
+from shared.evaluation.report import Report
+from shared.evaluation.score import score
+from shared.facts import Facts
+from shared.model import Model
+from shared.run import Run
+from shared.training.callbacks import Estimate, Resume, TensorBoard, Validate, minutes
+from shared.training.checkpoints import Checkpoints
+from shared.training.feed import Feed
+from shared.training.optimizers import optimizer
+
+Tell = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers made inside have this dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def predict_with(model: Model, network: keras.Model) -> Callable[[Raw], Answer]:
+    """The pipeline as a function of NumPy arrays, compiled once for any batch size."""
+    spec = {name: tf.TensorSpec([None, *tensor.shape], tensor.dtype, name=name)
+            for name, tensor in model.inputs.items()}
+    pipeline = tf.function(model.pipeline(network), input_signature=[spec])
+    return lambda raw: {name: answer.numpy() for name, answer in
+                        pipeline({name: tf.constant(raw[name]) for name in spec}).items()}
+
+
+def load_network(model: Model, run: Run) -> keras.Model:
+    """The best network of a run, in float32. Raises UserError where its file is missing or damaged."""
+    network = model.network()
+    try:
+        network.load_weights(run.network)  # weights alone: nothing in the file is executed
+    except Exception as error:  # of many kinds, by what is wrong with the file
+        raise UserError(f"{run.network} is missing or damaged ({type(error).__name__}): go on with the run by "
+                        f"--resume {run.folder}, or train anew.") from error
+    return network
+
+
+def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, verbose: int = 1) -> Report:
+    """Trains, or goes on training, until `settings.epochs`; gives the validation report of the best epoch.
+
+    Args:
+        app: the task.
+        settings: its settings; those of the run when it is resumed.
+        dataset: with splits `train` and `validation`.
+        run: a folder already created; checkpoints in it are gone on with.
+        tell: takes a sentence for the person who waits.
+        verbose: Keras' own progress bar (1), a line an epoch (2) or nothing (0).
+
+    Raises:
+        UserError: the loss became NaN, or a checkpoint is damaged.
+        Interrupted: Ctrl-C; all was saved.
+    """
+    train, validation = dataset.splits["train"], dataset.splits["validation"]
+    keras.utils.set_random_seed(settings.seed)
+    if (run.folder / "facts.json").exists():
+        facts = run.facts()
+    else:
+        facts = app.learn_facts(settings, train, dataset)
+        facts.save(run.folder)
+    model = app.build(settings, facts)
+    with precision(settings.precision):
+        network = model.network()
+        trainer = model.trainer(network)
+    if settings.from_run:
+        tell(start_from(app, Run.open(settings.from_run), network, facts))
+    served = network if settings.precision == "float32" and not settings.ema else model.network()
+
+    feed = Feed(model, train, settings.batch_size, settings.seed, settings.cache, run.folder / "cache")
+    tell(f"{len(train)} examples to train on, {len(validation)} to choose by; {network.count_params():,} parameters; "
+         f"preprocessed examples are cached: {feed.cache}.")
+    trainer.compile(optimizer(settings, feed.steps), steps_per_execution=min(settings.steps_per_execution, feed.steps),
+                    jit_compile=False, **model.losses())
+
+    predict = predict_with(model, served)
+    validate = Validate(network, served, lambda: score(predict, model.inputs, validation, app.scorer(facts)),
+                        app.headline, run)
+    stateful = []
+    watch: dict[str, Any] = {"monitor": f"val_{app.headline.key}",
+                             "mode": "max" if app.headline.higher_is_better else "min"}
+    if settings.schedule == "plateau":
+        stateful.append(keras.callbacks.ReduceLROnPlateau(factor=settings.decay_rate, min_delta=0.0,
+                                                          patience=settings.decay_epochs, **watch))
+    if settings.patience:
+        stateful.append(keras.callbacks.EarlyStopping(patience=settings.patience, verbose=verbose, **watch))
+    resume = Resume(Checkpoints(run.checkpoints), feed, validate, stateful, settings.checkpoint_steps,
+                    settings.checkpoint_minutes)
+    batches = feed.dataset()
+    resume.build(trainer, batches)
+    if resume.begun["epoch"] or resume.begun["step"]:
+        tell(f"Going on at epoch {resume.begun['epoch'] + 1}, step {resume.begun['step'] + 1}.")
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    spent = run.read("run.json").get("cpu_minutes", 0.0)
+    callbacks = [Estimate(tell), validate, *stateful, TensorBoard(run, validate, feed.steps * feed.batch), resume]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+            trainer.fit(batches, epochs=settings.epochs, initial_epoch=resume.begun["epoch"], verbose=verbose,
+                        callbacks=callbacks)
+    finally:
+        resume.release()
+        run.mark(cpu_minutes=round(spent + (time.process_time() - cpu) / 60, 3))
+    run.write("history.json", {"epochs": validate.records})
+
+    served.load_weights(run.network)
+    facts.values |= model.calibrate(served, validation)
+    facts.save(run.folder)
+    report = score(predict_with(app.build(settings, facts), served), model.inputs, validation, app.scorer(facts))
+    report.about = {"app": app.name, "artifact": str(run.folder), "data": dataset.name, "split": "validation",
+                    "parameters": network.count_params(), **run.read("best.json"),
+                    "cpu_minutes": run.read("run.json")["cpu_minutes"]}
+    report.save(run.folder)
+    run.mark(state="finished", score=report.metrics[app.headline.key], parameters=network.count_params())
+    tell(f"Trained in {minutes(time.perf_counter() - wall)}; the best epoch is {report.about['epoch']}.")
+    return report
+
+
+def start_from(app: App, source: Run, network: keras.Model, facts: Facts) -> str:
+    """Copies the weights of a run that fit by place and shape; says in a sentence what was left."""
+    if source.app != app.name:
+        raise UserError(f"{source.folder} is a run of {source.app}: --from takes one of {app.name}.")
+    old_facts = source.facts()
+    old = load_network(app.build(source.settings(app), old_facts), source)
+    new_head = old_facts.get("labels") != facts.get("labels")
+    left = []
+    for index, layer in enumerate(network.layers):
+        origin = old.layers[index] if index < len(old.layers) else None
+        shapes = [tuple(w.shape) for w in layer.weights]
+        if not shapes:
+            continue
+        fits = type(origin) is type(layer) and [tuple(w.shape) for w in origin.weights] == shapes
+        if fits and not (new_head and layer.name == "logits"):
+            layer.set_weights(origin.get_weights())
+        else:
+            left.append(layer.name)
+    return (f"Started from {source.folder}" + (f"; new: {', '.join(left)}." if left else "; all weights fit."))
+
+
+def cross_validate(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell,
+                   verbose: int = 1) -> dict[str, Any]:
+    """Trains once a fold, each fold the test split of its own run `fold-K`; gives mean and standard deviation."""
+    from shared.data.splits import complete, folds
+    rows: list[Report] = []
+    for number, (rest, held) in enumerate(folds(dataset, settings.folds, settings.seed), 1):
+        tell(f"Fold {number} of {settings.folds}.")
+        part = complete(Dataset(dataset.name, {"train": rest, "test": held}, dataset.labels, group=dataset.group),
+                        settings.validation, settings.test, settings.seed)
+        fold = replace(settings, folds=0)
+        keras.backend.clear_session()
+        own = Run.create(run.folder / f"fold-{number}", app, fold)
+        fit(app, fold, part, own, tell, verbose)
+        facts = own.facts()
+        model = app.build(fold, facts)
+        rows.append(score(predict_with(model, load_network(model, own)), model.inputs, part.splits["test"], app.scorer(facts)))
+    metrics = {key: [row.metrics[key] for row in rows] for key in rows[0].metrics}
+    return {"folds": settings.folds,
+            "mean": {key: float(np.mean(values)) for key, values in metrics.items()},
+            "standard_deviation": {key: float(np.std(values, ddof=1)) for key, values in metrics.items()},
+            "each": metrics}
+
+
+def default_folder(app: App, settings: Any, root: Path) -> Path:
+    """runs/APP/TIME-MODEL, numbered where two start within a second."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{getattr(settings, 'model', 'model')}"
+    folder, number = root / app.name / stem, 2
+    while folder.exists():
+        folder, number = root / app.name / f"{stem}-{number}", number + 1
+    return folder

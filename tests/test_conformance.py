@@ -1,0 +1,122 @@
+"""What every app must do, whatever its task: fit, go on, answer alike from every artifact, and speak plainly."""
+
+import dataclasses
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from apps import APPS
+from benchmarks.resume import differing, state, train
+from shared.app import find_app
+
+ROOT = Path(__file__).parents[1]
+# The smallest training of each app on its sample: a few steps, a network of a few thousand parameters.
+TINY = {"mnist": "--data sample --limit 600 --epochs 2 --batch-size 32 --width 0.25 --model separable"}
+
+
+@pytest.fixture(scope="session", params=sorted(APPS))
+def app(request):
+    return find_app(request.param, APPS)
+
+
+def command(app, *arguments, cwd, status=0):
+    done = subprocess.run([sys.executable, "-c", "from apps.__main__ import main; main()", app.name, *arguments],
+                          capture_output=True, text=True, cwd=cwd, timeout=600)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def shipped(app, tmp_path_factory):
+    """A folder in which the app was trained and exported: (folder, run, exported, fit's standard output)."""
+    folder = tmp_path_factory.mktemp(app.name)
+    fitted = command(app, "fit", *TINY[app.name].split(), "--run", "run", "--json", cwd=folder)
+    # A network of two epochs is no good network: the gate is wide here, and tested narrow elsewhere.
+    command(app, "export", "--run", "run", "--output", "out", "--max-drop", "20", cwd=folder)
+    return folder, folder / "run", folder / "out", fitted.stdout
+
+
+def some_raw(app, run, count=8):
+    from shared.run import Run
+    facts = Run.open(run).facts()
+    settings = Run.open(run).settings(app)
+    return app.load(settings, facts).splits["test"].take(np.arange(count))
+
+
+def test_a_run_is_complete(app, shipped):
+    _, run, _, printed = shipped
+    for name in ("run.json", "settings.yaml", "facts.json", "model.keras", "history.json", "report.json"):
+        assert (run / name).is_file(), name
+    assert list((run / "report").glob("*.png")) and list((run / "tensorboard").rglob("events*"))
+    report = json.loads(printed)
+    assert report["metrics"][app.headline.key] == json.loads((run / "report.json").read_text())["metrics"][
+        app.headline.key]
+    assert len(json.loads((run / "history.json").read_text())["epochs"]) == 2
+
+
+def test_an_export_is_complete(app, shipped):
+    _, _, out, _ = shipped
+    record = json.loads((out / "export.json").read_text())
+    assert {row["variant"] for row in record["variants"]} == {"float32", "float16", "dynamic", "int8"}
+    for row in record["variants"]:
+        assert row["passed"], row
+        assert (out / row["file"]).stat().st_size == row["bytes"]
+    for name in ("MODEL_CARD.md", "golden.json", "saved_model/saved_model.pb"):
+        assert (out / name).is_file(), name
+
+
+def test_artifacts_answer_alike(app, shipped):
+    from shared.evaluation.predictors import open_artifact
+    _, run, out, _ = shipped
+    raw = some_raw(app, run)
+    want = open_artifact(run, app)(raw)
+    for path, tolerance in ((out / "saved_model", 1e-4), (out / f"{app.name}-float32.tflite", 1e-4),
+                            (out / f"{app.name}-float16.tflite", 2e-2), (out / f"{app.name}-dynamic.tflite", 0.1),
+                            (out / f"{app.name}-int8.tflite", 0.2)):
+        got = open_artifact(path, app)(raw)
+        assert got.keys() == want.keys()
+        for name in want:
+            if want[name].dtype == np.float32:
+                np.testing.assert_allclose(got[name], want[name], atol=tolerance)
+            elif tolerance < 1e-3:
+                np.testing.assert_array_equal(got[name], want[name])
+
+
+def test_a_tflite_is_scored_and_asked_without_tensorflow(app, shipped):
+    folder, _, out, _ = shipped
+    code = ("import sys; from apps import APPS; from shared.cli.main import main; status = main(sys.argv[1:], APPS); "
+            "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules; sys.exit(status)")
+    done = subprocess.run([sys.executable, "-c", code, app.name, "evaluate", "--data", "sample", "--limit", "50",
+                           "--artifact", str(out / f"{app.name}-int8.tflite"), "--json"],
+                          capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert app.headline.key in json.loads(done.stdout)["metrics"]
+
+
+def test_a_finished_run_can_be_extended_and_restarted_from_its_settings(app, shipped, tmp_path):
+    _, run, _, _ = shipped
+    command(app, "fit", "--config", str(run / "settings.yaml"), "--epochs", "1", "--run", "again", cwd=tmp_path)
+    command(app, "fit", "--resume", "again", "--epochs", "2", cwd=tmp_path)
+    assert [row["epoch"] for row in json.loads((tmp_path / "again" / "history.json").read_text())["epochs"]] == [1, 2]
+
+
+def test_a_killed_fit_resumes_to_the_same_weights(app, tmp_path):
+    dice = random.Random(1)
+    train(app.name, TINY[app.name], tmp_path / "whole", 0, dice)
+    assert train(app.name, TINY[app.name], tmp_path / "killed", 2, dice) == 2
+    (arrays, history), (other, other_history) = state(tmp_path / "whole"), state(tmp_path / "killed")
+    assert differing(arrays, other) == 0
+    assert history == other_history
+
+
+def test_help_shows_every_setting(app):
+    done = command(app, "fit", "--help-all", cwd=ROOT)
+    from shared.settings import flag_of
+    for field in dataclasses.fields(app.Settings):
+        assert flag_of(field) in done.stdout, field.name
+        assert field.metadata["help"].split()[0] in done.stdout
