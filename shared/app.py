@@ -68,6 +68,10 @@ class App(ABC):
     def read_input(self, argument: str, facts: Facts) -> Raw:
         """One raw input, without batch axis, from a command-line argument. Raises UserError."""
 
+    @abstractmethod
+    def golden(self, facts: Facts) -> Raw:
+        """A batch of about ten raw inputs that fit `facts` and may be shipped, whatever the run was trained on."""
+
     def cut(self, raw: Raw, inputs: dict[str, Tensor]) -> list[Raw]:
         """One raw input of any size as raw inputs of the signature's fixed size. NumPy only."""
         return [raw]

@@ -1,6 +1,5 @@
 """What a pipeline needs from data: labels, sizes, tables, thresholds."""
 
-import io
 import json
 import os
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import UserError
-from shared.files import write_atomically
+from shared.files import arrays_to_bytes, bytes_to_arrays, write_atomically
 
 
 @dataclass
@@ -35,18 +34,13 @@ class Facts:
         """The facts as files by name, for a folder or for the zip inside a `.tflite`."""
         found = {"facts.json": json.dumps(self.values, indent=1, ensure_ascii=False).encode()}
         if self.arrays:
-            buffer = io.BytesIO()
-            np.savez(buffer, **self.arrays)  # type: ignore[arg-type]
-            found["facts.npz"] = buffer.getvalue()
+            found["facts.npz"] = arrays_to_bytes(self.arrays)
         return found
 
     @classmethod
     def from_files(cls, files: dict[str, bytes]) -> "Facts":
         """The inverse of `files`. Arrays load without pickle."""
-        arrays = {}
-        if "facts.npz" in files:
-            with np.load(io.BytesIO(files["facts.npz"]), allow_pickle=False) as data:
-                arrays = {name: data[name] for name in data.files}
+        arrays = bytes_to_arrays(files["facts.npz"]) if "facts.npz" in files else {}
         return cls(json.loads(files["facts.json"]), arrays)
 
     def save(self, folder: str | os.PathLike) -> None:

@@ -1,8 +1,11 @@
 """Files that are whole or not there."""
 
 import hashlib
+import io
 import os
 from pathlib import Path
+
+import numpy as np
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
@@ -19,6 +22,19 @@ def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+
+
+def arrays_to_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+    """Named arrays as the content of an `.npz` file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def bytes_to_arrays(content: bytes) -> dict[str, np.ndarray]:
+    """The inverse of `arrays_to_bytes`; nothing pickled is loaded. Raises ValueError or BadZipFile."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as data:
+        return {name: data[name] for name in data.files}
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Literal, Optional
 
 import numpy as np
 
-from apps.mnist.data import load
+from apps.mnist.data import load, sample
 from shared.app import Answer, App, Raw
 from shared.data.dataset import Dataset, Split
 from shared.data.images import read_image
@@ -21,7 +21,7 @@ class Settings(FitSettings):
 
     data: str = setting("tfds:mnist", "sample (5,000 real digits, offline), tfds:NAME, or a folder of class folders",
                         metavar="DATA")
-    model: Literal["cnn", "resnet", "separable"] = setting("cnn", "cnn (textbook), resnet (best), separable (smallest)")
+    model: Literal["cnn", "resnet", "separable"] = setting("cnn", "cnn (textbook), resnet (best), separable (small)")
     image_size: Optional[int] = setting(None, "side in pixels to which images are brought [from the data]",
                                         metavar="PIXELS", at_least=8, at_most=1024)
     augment: Literal["standard", "none"] = setting("standard", "standard (small movements, see --help-all) or none")
@@ -53,7 +53,7 @@ class Mnist(App):
 
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
         seen = train.take(np.random.default_rng(0).permutation(len(train))[:10_000])["image"] / np.float32(255)
-        border = np.concatenate([seen[:, 0].ravel(), seen[:, -1].ravel(), seen[:, :, 0].ravel(), seen[:, :, -1].ravel()])
+        border = np.concatenate([edge.ravel() for edge in (seen[:, 0], seen[:, -1], seen[:, :, 0], seen[:, :, -1])])
         labels = np.asarray(train.columns["label"][np.arange(len(train))])
         values: dict[str, Any] = {
             "labels": dataset.labels, "image_size": list(seen.shape[1:3]), "channels": int(seen.shape[3]),
@@ -69,7 +69,12 @@ class Mnist(App):
         return ClassificationScorer(facts["labels"], lambda example: example["image"].squeeze())
 
     def read_input(self, argument: str, facts: Facts) -> Raw:
-        return {"image": read_image(argument, *facts["image_size"], facts["channels"])}
+        height, width = facts["image_size"]
+        return {"image": read_image(argument, height, width, facts["channels"])}
+
+    def golden(self, facts: Facts) -> Raw:
+        digits = sample((facts["image_size"][0], facts["image_size"][1]), facts["channels"]).splits["train"]
+        return {"image": digits.take(np.arange(250, len(digits), 500))["image"]}
 
     def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
         shares = dict(zip(facts["labels"], (round(float(p), 6) for p in answer["probabilities"]), strict=True))

@@ -2,7 +2,6 @@
 
 import resource
 import sys
-import time
 from dataclasses import make_dataclass
 from typing import Any, Optional
 
@@ -12,10 +11,11 @@ from shared.app import App
 from shared.cli.artifacts import meant
 from shared.cli.evaluate import fits
 from shared.cli.terminal import console, progress, result
+from shared.errors import UserError
+from shared.evaluation.latency import latencies
 from shared.evaluation.predictors import open_artifact
 from shared.evaluation.show import show_comparison
 from shared.settings import setting
-from shared.signature import Tensor
 
 
 def settings_class(app: App) -> type:
@@ -29,25 +29,17 @@ def settings_class(app: App) -> type:
 
 def run(app: App, arguments: Any) -> int:
     path = meant(app, arguments.artifact)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for threads in thread_counts(arguments.threads):
         predictor = open_artifact(path, app, threads)
         fits(app, predictor)
-        raw = {name: noise(tensor) for name, tensor in predictor.inputs.items()}
-        times = []
-        warm = max(1, arguments.rounds // 10)
-        with progress(f"{threads} thread(s)", arguments.rounds + warm) as advance:
-            for _ in range(arguments.rounds + warm):
-                begun = time.perf_counter()
-                predictor(raw)
-                times.append(1000 * (time.perf_counter() - begun))
-                advance(1)
-        times = sorted(times[warm:])
+        with progress(f"{threads} thread(s)", None) as advance:
+            times = latencies(predictor, arguments.rounds, advance)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-        rows.append({"threads": threads, "median_ms": round(float(np.median(times)), 4), "least_ms": round(times[0], 4),
+        rows.append({"threads": threads if predictor.kind == "tflite" else "all",
+                     "median_ms": round(float(np.median(times)), 4), "least_ms": round(float(times[0]), 4),
                      "p95_ms": round(float(np.quantile(times, 0.95)), 4), "peak_memory_mb": round(peak, 1)})
         if predictor.kind != "tflite":
-            rows[-1]["threads"] = "all"
             break
     show_comparison(rows, console, f"{path}, one input a call")
     if arguments.json:
@@ -56,7 +48,6 @@ def run(app: App, arguments: Any) -> int:
 
 
 def thread_counts(text: str) -> list[int]:
-    from shared.errors import UserError
     try:
         counts = [int(part) for part in text.split(",")]
     except ValueError:
@@ -65,9 +56,3 @@ def thread_counts(text: str) -> list[int]:
         raise UserError(f"--threads {text}: give whole numbers separated by commas, such as 1,2.")
     return counts
 
-
-def noise(tensor: Tensor) -> np.ndarray:
-    """A batch of one random input; what the values are does not change the time."""
-    shape = [1, *(size or 128 for size in tensor.shape)]
-    random = np.random.default_rng(0)
-    return (random.random(shape) if tensor.dtype == "float32" else random.integers(0, 2, shape)).astype(tensor.dtype)

@@ -13,7 +13,7 @@ from shared.errors import UserError
 from shared.evaluation.predictors import Predictor, open_artifact
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
-from shared.evaluation.show import show_comparison, show_report
+from shared.evaluation.show import show_metrics, show_report
 from shared.run import Run
 from shared.settings import DataSettings, setting
 
@@ -48,8 +48,8 @@ def run(app: App, arguments: Any) -> int:
         show_report(report, app.headline, console)
         reports.append(report)
     if len(reports) > 1:
-        show_comparison([{"artifact": r.about["artifact"], **r.metrics} for r in reports], console,
-                        f"{arguments.split} split of {arguments.data}")
+        show_metrics({r.about["artifact"]: r.metrics for r in reports}, console,
+                     f"{arguments.split} split of {arguments.data}")
     if arguments.json:
         result(reports[0].to_json() if len(reports) == 1 else [report.to_json() for report in reports])
     return 0

@@ -7,12 +7,13 @@ from typing import Any, Literal, Optional
 from shared.app import App
 from shared.cli.artifacts import meant
 from shared.cli.evaluate import pick
-from shared.cli.terminal import console, result, tell
+from shared.cli.terminal import console, progress, result, tell
 from shared.errors import GateFailed, UserError
+from shared.evaluation.show import show_comparison
+from shared.export.convert import VARIANTS
+from shared.quiet import load_tensorflow
 from shared.run import Run
 from shared.settings import setting
-
-VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
 def settings_class(app: App) -> type:
@@ -36,8 +37,7 @@ def run(app: App, arguments: Any) -> int:
     dataset = app.load(settings, facts)
     pick(dataset, "validation")
     folder = Path(arguments.output) if arguments.output else Path("saved_models") / app.name / there.folder.name
-    from shared.cli.terminal import progress
-    from shared.evaluation.show import show_comparison
+    load_tensorflow()
     from shared.export.export import export
     record = export(app, there, dataset, folder, variants=variants, max_drop=arguments.max_drop,
                     batch=arguments.batch, force=arguments.force, tell=tell, progress=progress)

@@ -9,6 +9,7 @@ import yaml
 from shared.app import App
 from shared.cli.terminal import console, result, tell
 from shared.errors import UserError
+from shared.quiet import load_tensorflow
 from shared.run import RUNS, Run
 from shared.settings import refuse, setting
 
@@ -31,6 +32,7 @@ def run(app: App, arguments: Any) -> int:
         dataset = limit(dataset, settings.limit, settings.seed)
     for note in [*dataset.notes, *check(dataset, ["image"])]:
         tell(note)
+    load_tensorflow()
     from shared.evaluation.show import show_report
     from shared.training.callbacks import Interrupted
     from shared.training.fit import cross_validate, default_folder, fit

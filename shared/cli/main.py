@@ -92,6 +92,6 @@ def near(word: str, known: dict[str, str]) -> str:
 
 
 def table(usage: str, title: str, rows: dict[str, str], end: str) -> None:
-    sys.stdout.write("\n".join([usage, "", title, *(f"  {name:12}{text}" for name, text in rows.items()), "", end, ""]))
-
+    lines = [f"  {name:12}{text}" for name, text in rows.items()]
+    sys.stdout.write("\n".join([usage, "", title, *lines, "", end, ""]))
 

@@ -82,7 +82,7 @@ def make_parser(prog: str, summary: str, settings: type, help_all: bool = False)
         else:
             choices = typing.get_origin(hint) is typing.Literal
             kind = {int: "N", float: "X"}.get(hint, "VALUE")
-            metavar = {} if choices else {"metavar": says.get("metavar") or kind}
+            metavar: dict[str, Any] = {} if choices else {"metavar": says.get("metavar") or kind}
             parser.add_argument(flag_of(field), dest=field.name, type=hint, **metavar, **options)
     return parser
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False)
+if not console.is_terminal:
+    console.width = 140  # a log has no edge to wrap at
 
 
 def tell(message: str) -> None:

@@ -69,7 +69,7 @@ def _duplicates(dataset: Dataset, raw: list[str]) -> list[str]:
             for row, index in enumerate(indices):
                 digest = hashlib.blake2b(digest_size=16)
                 for column in raw:
-                    digest.update(np.ascontiguousarray(columns[column][row]))
+                    digest.update(np.ascontiguousarray(columns[column][row]).tobytes())
                 key = digest.digest()
                 other, at = seen.setdefault(key, (name, int(index)))
                 if other != name:

@@ -2,7 +2,6 @@
 
 import difflib
 import logging
-import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from shared.data.dataset import Dataset, Split
 from shared.data.images import common_size, fit_pixels
 from shared.errors import UserError
+from shared.quiet import load_tensorflow
 
 SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
@@ -27,7 +27,7 @@ def load_tfds(name: str, data_dir: str | None, size: tuple[int, int] | None = No
     Raises:
         UserError: there is no such set, it is not prepared and cannot be downloaded, or has no image and label.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    load_tensorflow()
     import tensorflow_datasets as tfds
     logging.getLogger("absl").setLevel(logging.ERROR)
     tfds.disable_progress_bar()

@@ -9,8 +9,9 @@ import numpy as np
 
 from shared.app import Answer, App, Raw, find_app
 from shared.errors import UserError
-from shared.export.metadata import RECORD, inputs_of, unpack
 from shared.facts import Facts
+from shared.metadata import RECORD, inputs_of, unpack
+from shared.quiet import load_tensorflow, quiet
 from shared.run import Run
 from shared.signature import Tensor, check_raw
 
@@ -53,6 +54,7 @@ class RunPredictor(Predictor):
         run = Run.open(path)
         app = app if app and app.name == run.app else find_app(run.app)
         settings, facts = run.settings(app), run.facts()
+        load_tensorflow()
         from shared.training.fit import load_network, predict_with
         model = app.build(settings, facts)
         super().__init__(path, app.name, facts, model.inputs)
@@ -87,6 +89,7 @@ class SavedModelPredictor(RowByRow):
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged, or was not exported by pocketconv: export the run again.") from error
         super().__init__(path, record["app"], Facts.load(extra), inputs_of(record))
+        load_tensorflow()
         import tensorflow as tf
         try:
             self.loaded = tf.saved_model.load(str(path))  # kept: its signature holds no reference to its weights
@@ -114,8 +117,10 @@ class TFLitePredictor(RowByRow):
         super().__init__(path, record["app"], facts, inputs_of(record))
         from ai_edge_litert.interpreter import Interpreter
         try:
-            self.runner = Interpreter(model_content=model, num_threads=threads or os.cpu_count()
-                                      ).get_signature_runner("serving_default")
+            with quiet():
+                interpreter = Interpreter(model_content=model, num_threads=threads or os.cpu_count())
+                interpreter.allocate_tensors()  # delegates speak up here
+                self.runner = interpreter.get_signature_runner("serving_default")
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{path} cannot be loaded by LiteRT: export the run again.") from error
 

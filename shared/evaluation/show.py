@@ -24,7 +24,7 @@ def show_report(report: Report, headline: Headline, console: Console) -> None:
     where = ", ".join(str(about[key]) for key in ("data", "split") if key in about)
     console.print(f"[bold]{headline.key} {headline.show(report.metrics[headline.key])}[/bold] "
                   f"on {report.examples:,} examples ({where})")
-    show_comparison([{key: value for key, value in report.metrics.items() if key != headline.key}], console)
+    show_metrics({"value": report.metrics}, console)
     for name, rows in report.tables.items():
         if not rows:
             continue
@@ -36,6 +36,13 @@ def show_report(report: Report, headline: Headline, console: Console) -> None:
             shown = rows[:5]
             title = name + (f", {len(shown)} of {len(rows)}" if len(rows) > 5 else "")
         show_comparison(shown, console, title)
+
+
+def show_metrics(metrics: dict[str, dict[str, float]], console: Console, title: str = "") -> None:
+    """Metrics by artifact's name, a row a metric: long names and many metrics fit a narrow terminal."""
+    keys = dict.fromkeys(key for each in metrics.values() for key in each)
+    show_comparison([{"metric": key, **{name: each.get(key) for name, each in metrics.items()}} for key in keys],
+                    console, title)
 
 
 def show_comparison(rows: list[dict[str, Any]], console: Console, title: str = "") -> None:

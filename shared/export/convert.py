@@ -3,13 +3,14 @@
     python -m shared.export.convert SAVED_MODEL VARIANT OUT CALIBRATION.npz
 """
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from shared.export.child import run_module
+from shared.files import bytes_to_arrays
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 CALIBRATION = 500  # training examples that int8 ranges are taken from
@@ -19,14 +20,8 @@ FOREIGN = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CUSTOM", "Flex")
 
 def convert(saved_model: Path, variant: str, out: Path, calibration: Path) -> str | None:
     """Converts in a child process; gives the reason where no sound file came out of it, else None."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "shared.export.convert", str(saved_model), variant, str(out), str(calibration)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment,
-                          cwd=Path(__file__).parents[2], check=False)
-    if done.returncode < 0:
-        return f"the converter was ended by signal {-done.returncode}"
-    if done.returncode or not out.exists():
-        return (done.stderr.strip().splitlines() or ["the converter said nothing"])[-1][:300]
+    if reason := run_module("shared.export.convert", saved_model, variant, out, calibration):
+        return f"the conversion failed: {reason}"
     foreign = [name for name in operations(out) if any(name.startswith(part) for part in FOREIGN)]
     return f"the file needs {', '.join(sorted(set(foreign)))}" if foreign else None
 
@@ -63,8 +58,7 @@ def _convert_here(saved_model: str, variant: str, calibration: str) -> bytes:
     if variant != "int8":
         return made.convert()
 
-    with np.load(calibration, allow_pickle=False) as data:
-        columns = {name: data[name] for name in data.files}
+    columns = bytes_to_arrays(Path(calibration).read_bytes())
 
     def examples() -> Any:
         for row in range(len(next(iter(columns.values())))):
@@ -83,7 +77,7 @@ def _convert_here(saved_model: str, variant: str, calibration: str) -> bytes:
 def _keys(saved_model: str) -> list[str]:
     import json
 
-    from shared.export.metadata import RECORD
+    from shared.metadata import RECORD
     return list(json.loads((Path(saved_model) / "assets.extra" / RECORD).read_text(encoding="utf-8"))["signatures"])
 
 

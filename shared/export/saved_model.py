@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from shared.export.metadata import RECORD, describe
 from shared.facts import Facts
 from shared.files import write_atomically
+from shared.metadata import RECORD, describe
 from shared.model import Model, Signature
 
 

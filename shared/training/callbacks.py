@@ -91,7 +91,7 @@ class Resume(keras.callbacks.Callback):
         self.checkpoints, self.feed, self.validate, self.stateful = checkpoints, feed, validate, stateful
         self.every, self.seconds, self.stop, self.told = steps, 60 * minutes, False, time.monotonic()
         self.loaded = checkpoints.load()
-        self.begun = self.loaded[1] if self.loaded else {"epoch": 0, "step": 0}
+        self.begun: dict[str, Any] = self.loaded[1] if self.loaded else {"epoch": 0, "step": 0}
         self.skip = self.begun["step"]
         self.last = self.skip
 

@@ -1,6 +1,5 @@
 """Checkpoints: atomic, two generations, verified when read."""
 
-import io
 import json
 import os
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import UserError
-from shared.files import sha256, write_atomically
+from shared.files import arrays_to_bytes, bytes_to_arrays, sha256, write_atomically
 
 KEEP = 2
 
@@ -33,10 +32,8 @@ class Checkpoints:
         """Writes a new generation, then names it, then drops the oldest."""
         entries = self.entries()
         number = entries[-1]["number"] + 1 if entries else 1
-        buffer = io.BytesIO()
-        np.savez(buffer, **{str(i): array for i, array in enumerate(arrays)})
         path = self.folder / f"{number:06d}.npz"
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, arrays_to_bytes({str(i): array for i, array in enumerate(arrays)}))
         entries = [*entries, {"number": number, "file": path.name, "sha256": sha256(path), "state": state}][-KEEP:]
         write_atomically(self.index, json.dumps(entries, indent=1))
         for old in set(self.folder.glob("*.npz")) - {self.folder / entry["file"] for entry in entries}:
@@ -48,8 +45,8 @@ class Checkpoints:
         for entry in reversed(entries):
             path = self.folder / entry["file"]
             if path.exists() and sha256(path) == entry["sha256"]:
-                with np.load(path, allow_pickle=False) as data:
-                    return [data[str(i)] for i in range(len(data.files))], entry["state"]
+                arrays = bytes_to_arrays(path.read_bytes())
+                return [arrays[str(i)] for i in range(len(arrays))], entry["state"]
         if entries:
             raise UserError(f"No checkpoint in {self.folder} is whole: start anew, by --from for its best weights.")
         return None

@@ -98,7 +98,7 @@ class Feed:
         return tf.data.Dataset.range(self.steps).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def _augment(self, made: tuple[Any, ...], key: tf.Tensor) -> tuple[Any, ...]:
-        inputs, targets, weights = self.model.augment(*(made if len(made) == 3 else (*made, None)), key)
+        inputs, targets, weights = self.model.augment(made[0], made[1], made[2] if len(made) == 3 else None, key)
         return (inputs, targets) if weights is None else (inputs, targets, weights)
 
     def _gather(self, indices: tf.Tensor) -> Any:

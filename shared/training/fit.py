@@ -147,12 +147,12 @@ def start_from(app: App, source: Run, network: keras.Model, facts: Facts) -> str
     new_head = old_facts.get("labels") != facts.get("labels")
     left = []
     for index, layer in enumerate(network.layers):
-        origin = old.layers[index] if index < len(old.layers) else None
+        origin: Any = old.layers[index] if index < len(old.layers) else None
         shapes = [tuple(w.shape) for w in layer.weights]
         if not shapes:
             continue
         fits = type(origin) is type(layer) and [tuple(w.shape) for w in origin.weights] == shapes
-        if fits and not (new_head and layer.name == "logits"):
+        if origin and fits and not (new_head and layer.name == "logits"):
             layer.set_weights(origin.get_weights())
         else:
             left.append(layer.name)
@@ -174,7 +174,8 @@ def cross_validate(app: App, settings: Any, dataset: Dataset, run: Run, tell: Te
         fit(app, fold, part, own, tell, verbose)
         facts = own.facts()
         model = app.build(fold, facts)
-        rows.append(score(predict_with(model, load_network(model, own)), model.inputs, part.splits["test"], app.scorer(facts)))
+        rows.append(score(predict_with(model, load_network(model, own)), model.inputs, part.splits["test"],
+                          app.scorer(facts)))
     metrics = {key: [row.metrics[key] for row in rows] for key in rows[0].metrics}
     return {"folds": settings.folds,
             "mean": {key: float(np.mean(values)) for key, values in metrics.items()},

@@ -1,0 +1,132 @@
+"""From a run to files that may be shipped: SavedModel, `.tflite` variants, their proof, golden answers, model card."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.app import Answer, App
+from shared.data.dataset import Dataset
+from shared.errors import UserError
+from shared.evaluation.score import score
+from shared.export.convert import CALIBRATION, convert, operations
+from shared.export.model_card import model_card
+from shared.export.proof import golden_record, prove
+from shared.export.runtimes import SIGNATURE
+from shared.export.saved_model import write_saved_model
+from shared.files import arrays_to_bytes, write_atomically
+from shared.metadata import pack
+from shared.run import Run
+from shared.signature import check_raw
+from shared.training.fit import load_network, predict_with
+
+Progress = Callable[[str, int | None], contextlib.AbstractContextManager[Callable[[int], None]]]
+
+
+def export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[str], max_drop: float, batch: str,
+           force: bool, tell: Callable[[str], None], progress: Progress) -> dict[str, Any]:
+    """Makes and proves everything in a folder beside, then puts it in place whole.
+
+    Args:
+        app: the task.
+        run: what is shipped: its best network.
+        dataset: with `train` (for int8 ranges) and `validation` (for scores).
+        folder: for the files.
+        variants: which `.tflite` files.
+        max_drop: see `proof.allowed_drop`.
+        batch: `1`, or `dynamic` for files that only the Interpreter takes.
+        force: replace an earlier export.
+        tell, progress: for the person who waits.
+
+    Returns:
+        The content of `export.json`.
+
+    Raises:
+        UserError: something stands in `folder` that may not be replaced.
+    """
+    clear(folder, force)
+    beside = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        record = _export(app, run, dataset, beside, variants, max_drop, batch, tell, progress)
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return record
+
+
+def clear(folder: Path, force: bool) -> None:
+    """Raises UserError where `folder` must not be written to: what a user made is not replaced unasked."""
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / "export.json").exists():
+            raise UserError(f"{folder} holds other files than an export: choose another --output.")
+        if not force:
+            raise UserError(f"{folder} holds an export already: replace it by --force, or choose another --output.")
+
+
+def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[str], max_drop: float, batch: str,
+            tell: Callable[[str], None], progress: Progress) -> dict[str, Any]:
+    settings, facts = run.settings(app), run.facts()
+    model = app.build(settings, facts)
+    network = load_network(model, run)
+    train, validation = dataset.splits["train"], dataset.splits["validation"]
+    columns = validation.take(np.arange(1))
+    check_raw({name: columns[name] for name in model.inputs if name in columns}, model.inputs)
+    golden = app.golden(facts)
+
+    with progress("scoring the Keras model", len(validation)) as advance:
+        keras_report = score(predict_with(model, network), model.inputs, validation, app.scorer(facts),
+                             advance=advance)
+    reference = keras_report.metrics[app.headline.key]
+    record = write_saved_model(model, network, folder / "saved_model", app.name, facts, batch)
+    trained = {"data": settings.data, "examples": len(train), "epochs": settings.epochs, "seed": settings.seed,
+               "parameters": network.count_params(),
+               "validation": {app.headline.key: reference, "examples": len(validation)}}
+
+    chosen = np.random.default_rng(settings.seed).permutation(len(train))[:CALIBRATION]
+    calibration = folder / "calibration.npz"
+    ranges = train.take(np.sort(chosen))
+    calibration.write_bytes(arrays_to_bytes({name: ranges[name] for name in model.inputs}))
+    files = {variant: folder / f"{app.name}-{variant}.tflite" for variant in variants}
+    tell(f"Converting to {', '.join(variants)}.")
+    with ThreadPoolExecutor(2) as pool, progress("converting", len(variants)) as advance:
+        def one(variant: str) -> str | None:
+            reason = convert(folder / "saved_model", variant, files[variant], calibration)
+            advance(1)
+            return reason
+        reasons = dict(zip(variants, pool.map(one, variants), strict=True))
+    calibration.unlink()
+
+    rows: list[dict[str, Any]] = []
+    answers: dict[str, Answer] = {}
+    for variant, file in files.items():
+        if reasons[variant]:
+            file.unlink(missing_ok=True)
+            rows.append({"variant": variant, "file": None, "passed": False, "reason": reasons[variant]})
+            continue
+        counts = operations(file)
+        integer = sum(count for name, count in counts.items() if name.endswith(":int8")) / sum(counts.values())
+        inside = {**record, "variant": variant, "trained": trained}
+        write_atomically(file, pack(file.read_bytes(), inside, facts))
+        with progress(f"running {variant}", len(validation)) as advance:
+            proof = prove(app, file, variant, reference, golden, validation, facts, max_drop, batch == "1", advance)
+        rows.append({"variant": variant, "file": file.name, "bytes": file.stat().st_size, **proof.row,
+                     "integer_operations": round(integer, 3), "operations": counts})
+        if proof.answers is not None:
+            answers[variant] = proof.answers
+    made = {"format": record["format"], "app": app.name, "run": run.folder.name, "headline": app.headline.key,
+            "batch": batch, "inputs": record["signatures"], "outputs": record["outputs"], "trained": trained,
+            "keras": {key: value for key, value in keras_report.metrics.items()}, "max_drop": max_drop,
+            "variants": rows}
+    write_atomically(folder / "golden.json", json.dumps(golden_record(SIGNATURE, golden, answers), indent=1))
+    write_atomically(folder / "export.json", json.dumps(made, indent=1, ensure_ascii=False))
+    write_atomically(folder / "MODEL_CARD.md", model_card(app, made, facts, settings, keras_report))
+    return made
