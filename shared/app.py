@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from shared.data.dataset import Dataset, Split
+from shared.data.splits import complete, limit
 from shared.errors import UserError
 from shared.evaluation.report import Headline, Report
 from shared.facts import Facts
@@ -41,6 +42,7 @@ class App(ABC):
         name: the word on the command line.
         summary: one line for help.
         Settings: dataclass of `fit`.
+        raw: names of the columns that are raw inputs.
         headline: the figure that chooses the best epoch, stops early and gates exported files.
         model_class: `package.module:Class` of the app's `Model`, imported only when TensorFlow is wanted.
         refused: settings that mean nothing here, with the reason.
@@ -49,13 +51,34 @@ class App(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     Settings: ClassVar[type[FitSettings]]
+    raw: ClassVar[tuple[str, ...]]
     headline: ClassVar[Headline]
     model_class: ClassVar[str]
     refused: ClassVar[dict[str, str]] = {}
 
     @abstractmethod
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
-        """Reads the data that `settings` name. With facts, in their terms: labels in their order, sizes as theirs."""
+        """Reads the data that `settings` name, with the splits they bring. With facts, in their terms: labels in
+        their order, sizes as theirs."""
+
+    def dataset(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
+        """What `load` gives, missing splits made, cut to `--limit`.
+
+        Args:
+            settings: what data, and how to split them.
+            facts: of a trained model, whose labels the data must have.
+
+        Raises:
+            UserError: the data cannot be read, or have other labels than `facts`.
+        """
+        dataset = self.load(settings, facts)
+        known = facts.get("labels") if facts else None
+        if known and dataset.labels and dataset.labels != known:
+            has, knows = (", ".join(map(str, labels[:5])) for labels in (dataset.labels, known))
+            raise UserError(f"{settings.data} has other classes ({has} …) than the model knows ({knows} …): name data "
+                            f"of its classes by --data.")
+        dataset = complete(dataset, settings.validation, settings.test, settings.seed)
+        return limit(dataset, settings.limit, settings.seed) if settings.limit else dataset
 
     @abstractmethod
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:

@@ -45,6 +45,7 @@ class Mnist(App):
     name = "mnist"
     summary = "classify images: digits, or any folder of classes"
     Settings = Settings
+    raw = ("image",)
     headline = Headline("accuracy")
     model_class = "apps.mnist.model:ImageClassifier"
 
@@ -73,7 +74,7 @@ class Mnist(App):
         return {"image": read_image(argument, height, width, facts["channels"])}
 
     def golden(self, facts: Facts) -> Raw:
-        digits = sample((facts["image_size"][0], facts["image_size"][1]), facts["channels"]).splits["train"]
+        digits = sample(tuple(facts["image_size"]), facts["channels"]).splits["train"]
         return {"image": digits.take(np.arange(250, len(digits), 500))["image"]}
 
     def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:

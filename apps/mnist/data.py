@@ -4,9 +4,7 @@ import numpy as np
 
 from shared.data.dataset import Dataset, Split
 from shared.data.images import fit_pixels, load_image_folders
-from shared.data.splits import complete
 from shared.data.tfds import load_tfds
-from shared.errors import UserError
 from shared.facts import Facts
 from shared.settings import DataSettings
 
@@ -19,17 +17,12 @@ def load(settings: DataSettings, facts: Facts | None = None) -> Dataset:
     size: Size | None = (asked, asked) if asked else None
     channels, labels = None, None
     if facts:
-        size, channels, labels = (facts["image_size"][0], facts["image_size"][1]), facts["channels"], facts["labels"]
+        size, channels, labels = tuple(facts["image_size"]), facts["channels"], facts["labels"]
     if settings.data == "sample":
-        dataset = sample(size, channels)
-    elif settings.data.startswith("tfds:"):
-        dataset = load_tfds(settings.data.removeprefix("tfds:"), settings.data_dir, size, channels)
-    else:
-        dataset = load_image_folders(settings.data, size, channels, settings.max_bad, labels)
-    if labels is not None and dataset.labels != labels:
-        raise UserError(f"{settings.data} has other classes ({', '.join(dataset.labels[:5])} …) than the model knows "
-                        f"({', '.join(labels[:5])} …): name data of its classes by --data.")
-    return complete(dataset, settings.validation, settings.test, settings.seed)
+        return sample(size, channels)
+    if settings.data.startswith("tfds:"):
+        return load_tfds(settings.data.removeprefix("tfds:"), settings.data_dir, size, channels)
+    return load_image_folders(settings.data, size, channels, settings.max_bad, labels)
 
 
 def sample(size: Size | None = None, channels: int | None = None) -> Dataset:
@@ -40,4 +33,4 @@ def sample(size: Size | None = None, channels: int | None = None) -> Dataset:
     if (size or (28, 28), channels or 1) != ((28, 28), 1):
         images = np.stack([fit_pixels(image, *(size or (28, 28)), channels or 1) for image in images])
     whole = Split({"image": images, "label": labels.astype(np.int64)})
-    return Dataset("sample", {"train": whole}, [str(digit) for digit in range(10)], shareable=True)
+    return Dataset("sample", {"train": whole}, [str(digit) for digit in range(10)], public=True)

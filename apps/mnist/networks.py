@@ -36,7 +36,7 @@ def resnet(x: Any, style: Style, classes: int, width: float, dropout: float) -> 
 def separable_cnn(x: Any, style: Style, classes: int, width: float, dropout: float) -> Any:
     """Depthwise separable convolutions (MobileNet: Howard et al. 2017): the small and fast one."""
     x = convolution(x, style, round(16 * width), 3, stride=2)
-    for filters, kernel, stride in ((32, 5, 1), (64, 5, 2), (64, 5, 1), (96, 5, 1), (128, 3, 1)):
+    for filters, kernel, stride in ((32, 5, 1), (64, 5, 2), (64, 5, 1), (96, 5, 1), (96, 3, 1)):
         x = separable(x, style, round(filters * width), kernel, stride)
     x = L.GlobalAveragePooling2D()(x)
     return logits(L.Dropout(dropout)(x), style, classes)

@@ -28,9 +28,9 @@ def settings_class(app: App) -> type:
 
 
 def run(app: App, arguments: Any) -> int:
+    counts, rows = thread_counts(arguments.threads), []
     path = meant(app, arguments.artifact)
-    rows: list[dict[str, Any]] = []
-    for threads in thread_counts(arguments.threads):
+    for threads in counts:
         predictor = open_artifact(path, app, threads)
         fits(app, predictor)
         with progress(f"{threads} thread(s)", None) as advance:

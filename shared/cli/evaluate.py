@@ -19,18 +19,21 @@ from shared.settings import DataSettings, setting
 
 
 def settings_class(app: App) -> type:
-    default = next(f.default for f in app.Settings.__dataclass_fields__.values() if f.name == "data")
     return make_dataclass("EvaluateArguments", [
         ("artifact", list[str], field(default_factory=list, metadata={
             "help": "a run, a SavedModel or a .tflite; more than one are compared [the latest run]",
             "metavar": "PATH"})),
-        ("data", str, setting(default, "sample, tfds:NAME or a path", metavar="DATA")),
+        ("data", Optional[str], setting(None, "sample, tfds:NAME or a path [what the artifact was trained on]",
+                                        metavar="DATA")),
+        ("data_dir", Optional[str], setting(None, "where prepared TFDS data lie [TFDS's own folder]", metavar="DIR")),
         ("split", Literal["train", "validation", "test"], setting("test", "which part of the data")),
+        ("limit", int, setting(0, "use only so many examples (0: all)", advanced=True, at_least=0)),
+        ("max_bad", float, setting(0.01, "share of unreadable examples above which it stops", advanced=True,
+                                   at_least=0, at_most=1)),
         ("output", Optional[str], setting(None, "folder for report.json and its figures [beside a run: evaluations/]",
                                           metavar="DIR")),
         ("threads", int, setting(0, "threads of a .tflite (0: all)", at_least=0, at_most=256)),
-        ("json", bool, setting(False, "print the reports as one JSON value"))],
-        bases=(DataSettings,), kw_only=True)
+        ("json", bool, setting(False, "print the reports as one JSON value"))], kw_only=True)
 
 
 def run(app: App, arguments: Any) -> int:
@@ -38,21 +41,32 @@ def run(app: App, arguments: Any) -> int:
     for named in arguments.artifact or [None]:
         predictor = open_artifact(meant(app, named), app, arguments.threads)
         fits(app, predictor)
-        split = pick(app.load(arguments, predictor.facts), arguments.split)
+        source = data_of(app, predictor, arguments)
+        split = pick(app.dataset(source, predictor.facts), arguments.split)
         with progress(f"{arguments.split} split", len(split)) as advance:
             report = score(predictor, predictor.inputs, split, app.scorer(predictor.facts), advance=advance)
         report.about = {"app": app.name, "artifact": str(predictor.path), "kind": predictor.kind,
-                        "data": arguments.data, "split": arguments.split,
-                        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+                        "data": source.data, "split": arguments.split, "date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         keep(predictor, report, arguments)
         show_report(report, app.headline, console)
         reports.append(report)
     if len(reports) > 1:
         show_metrics({r.about["artifact"]: r.metrics for r in reports}, console,
-                     f"{arguments.split} split of {arguments.data}")
+                     f"{arguments.split} split")
     if arguments.json:
         result(reports[0].to_json() if len(reports) == 1 else [report.to_json() for report in reports])
     return 0
+
+
+def data_of(app: App, predictor: Predictor, arguments: Any) -> DataSettings:
+    """The data that are asked for, else those that the artifact was trained on; split as they were split then, or
+    what it was trained on would be scored."""
+    kept = Run(predictor.path).settings(app) if predictor.kind == "run" else None
+    data = arguments.data or (kept.data if kept else predictor.facts["data"])
+    if not (arguments.data or kept or data == "sample" or data.startswith("tfds:")):
+        raise UserError(f"{predictor.path} was trained on a folder named {data}: say by --data where it is.")
+    return DataSettings(data=data, data_dir=arguments.data_dir or (kept.data_dir if kept else None),
+                        limit=arguments.limit, max_bad=arguments.max_bad, **predictor.facts["splits"])
 
 
 def fits(app: App, predictor: Predictor) -> None:
@@ -79,6 +93,6 @@ def keep(predictor: Predictor, report: Report, arguments: Any) -> None:
             own.append("test_scorings.jsonl", {**report.about, "metrics": report.metrics})
         folder = folder or own.folder / "evaluations"
     if folder:
-        stem = f"{arguments.split}-{Path(arguments.data.replace(':', '-')).name}"
+        stem = f"{arguments.split}-{Path(report.about['data'].replace(':', '-')).name}"
         report.save(folder, stem)
         tell(f"Report and figures: {folder / stem}.json, {folder / stem}/")

@@ -34,7 +34,7 @@ def run(app: App, arguments: Any) -> int:
     if wrong := [name for name in variants if name not in VARIANTS]:
         raise UserError(f"--variants: there is no '{wrong[0]}'; there are {', '.join(VARIANTS)}.")
     settings, facts = there.settings(app), there.facts()
-    dataset = app.load(settings, facts)
+    dataset = app.dataset(settings, facts)
     pick(dataset, "validation")
     folder = Path(arguments.output) if arguments.output else Path("saved_models") / app.name / there.folder.name
     load_tensorflow()

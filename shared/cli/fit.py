@@ -9,9 +9,10 @@ import yaml
 from shared.app import App
 from shared.cli.terminal import console, result, tell
 from shared.errors import UserError
+from shared.files import write_atomically
 from shared.quiet import load_tensorflow
 from shared.run import RUNS, Run
-from shared.settings import refuse, setting
+from shared.settings import flag_of, refuse, setting
 
 
 def settings_class(app: App) -> type:
@@ -23,14 +24,11 @@ def run(app: App, arguments: Any) -> int:
     settings = app.Settings(**{field.name: getattr(arguments, field.name) for field in fields(app.Settings)})
     refuse(settings, app.refused, app.name)
     if settings.resume:
-        settings, there = resumed(app, settings)
+        settings, there = resumed(app, settings, arguments.given)
     # Data first: what is wrong with them shows in a second, before TensorFlow is loaded.
     from shared.data.checks import check
-    from shared.data.splits import limit
-    dataset = app.load(settings)
-    if settings.limit:
-        dataset = limit(dataset, settings.limit, settings.seed)
-    for note in [*dataset.notes, *check(dataset, ["image"])]:
+    dataset = app.dataset(settings)
+    for note in [*dataset.notes, *check(dataset, app.raw)]:
         tell(note)
     load_tensorflow()
     from shared.evaluation.show import show_report
@@ -62,17 +60,23 @@ def run(app: App, arguments: Any) -> int:
     return 0
 
 
-def resumed(app: App, settings: Any) -> tuple[Any, Run]:
-    """The settings of the run to go on with; only --epochs may differ."""
+MAY_CHANGE = {"resume", "json", "epochs", "data_dir", "max_bad"}  # nothing of these changes what a step does
+
+
+def resumed(app: App, settings: Any, given: set[str]) -> tuple[Any, Run]:
+    """The settings of the run to go on with. Raises UserError for a flag that would make it another training."""
     there = Run.open(settings.resume)
     if there.app != app.name:
         raise UserError(f"{there.folder} is a run of {there.app}, not of {app.name}.")
     kept = there.settings(app)
-    default = next(field.default for field in fields(app.Settings) if field.name == "epochs")
-    if settings.epochs not in (default, kept.epochs):
-        kept = replace(kept, epochs=settings.epochs)
+    for field in fields(app.Settings):
+        if field.name in given - MAY_CHANGE and getattr(settings, field.name) != getattr(kept, field.name):
+            raise UserError(f"{flag_of(field)} cannot change within a run: leave it out to go on, or start a new one "
+                            f"from its weights by --from {there.folder}.")
+    changes = {name: getattr(settings, name) for name in given & (MAY_CHANGE - {"json", "resume"})}
+    if changes:
+        kept = replace(kept, **changes)
         path = there.folder / "settings.yaml"
-        changed = {**yaml.safe_load(path.read_text(encoding="utf-8")), "epochs": kept.epochs}
-        from shared.files import write_atomically
-        write_atomically(path, yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
+        record = {**yaml.safe_load(path.read_text(encoding="utf-8")), **changes}
+        write_atomically(path, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
     return replace(kept, resume=settings.resume), there

@@ -21,6 +21,14 @@ VERBS = {
     "benchmark": "latency and memory of an artifact",
     "runs": "list the runs of an app",
 }
+EXAMPLES = {
+    "fit": ("fit --data sample --epochs 5", "fit --resume RUN --epochs 20", "fit --config RUN/settings.yaml --seed 1"),
+    "evaluate": ("evaluate", "evaluate --artifact A.tflite --artifact B.tflite --data DATA --split test"),
+    "predict": ("predict INPUT", "predict FOLDER --artifact FILE.tflite --json"),
+    "export": ("export", "export --run RUN --max-drop 0.1"),
+    "benchmark": ("benchmark --artifact FILE.tflite --threads 1,2,4",),
+    "runs": ("runs", "runs --json"),
+}
 DONE, FAILED, MENDABLE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -82,7 +90,9 @@ def dispatch(arguments: list[str], apps: dict[str, str]) -> int:
     if verb not in VERBS:
         raise UserError(f"There is no verb '{verb}'" + near(verb, VERBS) + f" Verbs: {', '.join(VERBS)}.")
     module = importlib.import_module(f"shared.cli.{verb}")
-    settings = parse(f"pocketconv {name} {verb}", f"{app.name}: {VERBS[verb]}", module.settings_class(app), arguments)
+    examples = [f"  pocketconv {name} {example}" for example in EXAMPLES[verb]]
+    settings = parse(f"pocketconv {name} {verb}", f"{app.name}: {VERBS[verb]}", module.settings_class(app), arguments,
+                     "\n".join(["examples:", *examples]))
     return module.run(app, settings)
 
 

@@ -51,9 +51,17 @@ class Parser(jsonargparse.ArgumentParser):
         return " ".join(message.split()).rstrip(".") + "."
 
 
-def make_parser(prog: str, summary: str, settings: type, help_all: bool = False) -> Parser:
-    """A parser whose flags are the fields of a settings dataclass (see `shared.settings.setting`)."""
-    parser = Parser(prog=prog, description=summary, add_help=True, exit_on_error=True, default_meta=False,
+def make_parser(prog: str, summary: str, settings: type, help_all: bool = False, end: str = "") -> Parser:
+    """A parser whose flags are the fields of a settings dataclass (see `shared.settings.setting`).
+
+    Args:
+        prog: what stands before the flags on the command line.
+        summary: first words of the help.
+        settings: the dataclass.
+        help_all: show the advanced settings too.
+        end: last words of the help, as they are.
+    """
+    parser = Parser(prog=prog, description=summary, epilog=end, add_help=True, exit_on_error=True, default_meta=False,
                     formatter_class=Formatter)
     parser.add_argument("--config", action="config", help="YAML file of settings; flags after it win")
     for action in [a for a in parser._actions if "--print_config" in a.option_strings]:
@@ -99,20 +107,27 @@ class Formatter(jsonargparse.DefaultHelpFormatter):
     def _get_help_string(self, action: Any) -> str:
         return str(action.help)
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in text.splitlines())
+
     def _format_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any) -> str:
         positional = " ".join(f"[{action.metavar} ...]" for action in actions if not action.option_strings)
         return f"usage: {self._prog} {positional} [--flag VALUE ...]\n\n".replace("  ", " ")
 
 
-def parse(prog: str, summary: str, settings: type, arguments: list[str]) -> Any:
-    """The settings that `arguments` give. Raises UserError; leaves by SystemExit(0) after help or `--print-config`."""
-    parser = make_parser(prog, summary, settings, "--help-all" in arguments)
+def parse(prog: str, summary: str, settings: type, arguments: list[str], end: str = "") -> Any:
+    """The settings that `arguments` give; their `given` names the fields that a flag or the config file set.
+
+    Raises UserError; leaves by SystemExit(0) after help or `--print-config`.
+    """
+    parser = make_parser(prog, summary, settings, "--help-all" in arguments, end)
     named = [value for flag, value in zip(["", *arguments], [*arguments, ""], strict=True) if flag == "--config"]
     parser.config = next(iter([*named, *(a.split("=", 1)[1] for a in arguments if a.startswith("--config="))]), None)
     values = vars(parser.parse_args(arguments).clone())
     names = {field.name for field in dataclasses.fields(settings)}
     made = settings(**{name: value for name, value in values.items() if name in names})
     check_bounds(made)
+    made.given = names & set(vars(parser.parse_args(arguments, defaults=False).clone()))
     if values["print_config"]:
         sys.stdout.write(yaml.safe_dump({k: v for k, v in as_dict(made).items() if k not in UNKEPT}, sort_keys=False))
         raise SystemExit(0)

@@ -112,7 +112,7 @@ class Dataset:
         splits: `train`, `validation`, `test`; those that there are.
         labels: class names in the order of the label column's numbers, where there are classes.
         notes: what a person should know of how this was read (skipped files, made splits).
-        shareable: whether its examples may be shipped (as golden inputs).
+        public: whether `name` means the same on every machine (`sample`, `tfds:…`), unlike a path.
         group: name of the `meta` that must not stand on both sides of a split (speaker, user), if any.
     """
 
@@ -120,5 +120,5 @@ class Dataset:
     splits: dict[str, Split]
     labels: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    shareable: bool = False
+    public: bool = False
     group: str | None = None

@@ -54,7 +54,7 @@ def load_tfds(name: str, data_dir: str | None, size: tuple[int, int] | None = No
               for given in builder.info.splits if given in SPLITS}
     if "train" not in splits:
         raise UserError(f"tfds:{name} has no train split; it has: {', '.join(builder.info.splits)}.")
-    return Dataset(f"tfds:{name}", splits, list(features[label].names))
+    return Dataset(f"tfds:{name}", splits, list(features[label].names), public=True)
 
 
 def _read(builder: Any, given: str, image: str, label: str, size: tuple[int, int] | None,

@@ -87,7 +87,7 @@ def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[s
                              advance=advance)
     reference = keras_report.metrics[app.headline.key]
     record = write_saved_model(model, network, folder / "saved_model", app.name, facts, batch)
-    trained = {"data": settings.data, "examples": len(train), "epochs": settings.epochs, "seed": settings.seed,
+    trained = {"data": facts["data"], "examples": len(train), "epochs": settings.epochs, "seed": settings.seed,
                "parameters": network.count_params(),
                "validation": {app.headline.key: reference, "examples": len(validation)}}
 

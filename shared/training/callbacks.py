@@ -91,6 +91,10 @@ class Resume(keras.callbacks.Callback):
         self.checkpoints, self.feed, self.validate, self.stateful = checkpoints, feed, validate, stateful
         self.every, self.seconds, self.stop, self.told = steps, 60 * minutes, False, time.monotonic()
         self.loaded = checkpoints.load()
+        examples = self.loaded[1]["examples"] if self.loaded else len(feed.split)
+        if examples != len(feed.split):
+            raise UserError(f"The data have changed: {checkpoints.folder.parent} trained on {examples} examples, and "
+                            f"there are {len(feed.split)} now; start a new run by --from {checkpoints.folder.parent}.")
         self.begun: dict[str, Any] = self.loaded[1] if self.loaded else {"epoch": 0, "step": 0}
         self.skip = self.begun["step"]
         self.last = self.skip
@@ -168,7 +172,7 @@ class Resume(keras.callbacks.Callback):
 
     def save(self, epoch: int, step: int) -> None:
         plain = [{key: vars(c)[key] for key in STATE if key in vars(c)} for c in self.stateful]
-        state = {"epoch": epoch, "step": step, "records": self.validate.records,
+        state = {"examples": len(self.feed.split), "epoch": epoch, "step": step, "records": self.validate.records,
                  "callbacks": json.loads(json.dumps(plain, default=float))}
         self.checkpoints.save([v.numpy() for v in self.variables()], state)
         self.last, self.told = step, time.monotonic()

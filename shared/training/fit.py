@@ -80,6 +80,9 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, verbose
         facts = run.facts()
     else:
         facts = app.learn_facts(settings, train, dataset)
+        # Shipped with every artifact: how to split the same data again; of a path no more than its name.
+        facts.values |= {"data": dataset.name if dataset.public else Path(dataset.name).name,
+                         "splits": {name: getattr(settings, name) for name in ("seed", "validation", "test")}}
         facts.save(run.folder)
     model = app.build(settings, facts)
     with precision(settings.precision):
