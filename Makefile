@@ -5,8 +5,8 @@ BIN := .venv/bin
 .PHONY: quickstart test lint clean
 
 quickstart: .venv/installed
-	$(BIN)/pocketconv mnist fit --data sample --epochs 12 --learning-rate 0.002
-	$(BIN)/pocketconv mnist evaluate --data sample
+	$(BIN)/pocketconv mnist fit --data sample --epochs 30 --batch-size 64 --learning-rate 0.002
+	$(BIN)/pocketconv mnist evaluate
 	$(BIN)/pocketconv mnist export
 	@echo
 	@echo "The run is in runs/mnist/, the files for phones and browsers with their MODEL_CARD.md in saved_models/mnist/."

@@ -1,6 +1,6 @@
 """Puts the four original MNIST files where `tfds:mnist` finds them without a network.
 
-    python benchmarks/prepare_mnist.py SOURCE DATA_DIR
+    python -m benchmarks.prepare_mnist SOURCE DATA_DIR
     pocketconv mnist fit --data tfds:mnist --data-dir DATA_DIR
 
 SOURCE is a folder or a tar file with train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz,

@@ -1,6 +1,6 @@
 """Kills a training at random steps (SIGKILL), resumes it, and compares the end with that of a run never killed.
 
-    python benchmarks/resume.py [--app mnist] [--kills 20] [--flags "--data sample --epochs 3 ..."]
+    python -m benchmarks.resume [--app mnist] [--kills 20] [--flags "--data sample --epochs 3 ..."]
 
 Each resumed run is killed again until its share of the kills is used up. Prints, for each run, how many weights,
 optimizer slots and metric states differ (0 is the promise) and whether the histories are equal.

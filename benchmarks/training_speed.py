@@ -1,6 +1,6 @@
 """Training images/s here against plain Keras: the same network, batch and precision, interleaved in one process.
 
-    python benchmarks/training_speed.py [--model cnn] [--precision float32] [--rounds 7]
+    python -m benchmarks.training_speed [--model cnn] [--precision float32] [--rounds 7]
 
 Plain Keras is `model.fit` on in-memory float32 arrays, without augmentation. Ours is the feed and the compile options
 of `pocketconv mnist fit`, without and with its standard augmentation. Validation is left out of both. Times are wall

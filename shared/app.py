@@ -45,6 +45,7 @@ class App(ABC):
         raw: names of the columns that are raw inputs.
         headline: the figure that chooses the best epoch, stops early and gates exported files.
         model_class: `package.module:Class` of the app's `Model`, imported only when TensorFlow is wanted.
+        file_types: endings, in lower case, of the files that `predict` takes from a folder; none: all files.
         refused: settings that mean nothing here, with the reason.
     """
 
@@ -54,6 +55,7 @@ class App(ABC):
     raw: ClassVar[tuple[str, ...]]
     headline: ClassVar[Headline]
     model_class: ClassVar[str]
+    file_types: ClassVar[frozenset[str]] = frozenset()
     refused: ClassVar[dict[str, str]] = {}
 
     @abstractmethod

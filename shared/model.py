@@ -66,9 +66,9 @@ class Model(ABC):
         """All named ways to call the shipped file; the first is `serving_default`."""
         return {"serving_default": Signature(self.pipeline(network), self.inputs)}
 
-    @abstractmethod
     def trainer(self, network: keras.Model) -> keras.Model:
         """What `fit` trains, not yet compiled: the network itself, or a model built round its variables."""
+        return network
 
     @abstractmethod
     def losses(self) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from apps import APPS
 ROOT = Path(__file__).parents[1]
 # The lower a room, the earlier in this list; a file imports from its own room and from lower ones.
 ROOMS = [
-    ("shared.errors", "shared.files", "shared.signature", "shared.layers", "shared.losses", "shared.metrics"),
-    ("shared.settings", "shared.facts", "shared.networks"),
-    ("shared.data.dataset", "shared.evaluation.report"),
+    ("shared.errors", "shared.files", "shared.quiet", "shared.signature",
+     "shared.layers", "shared.losses", "shared.metrics"),
+    ("shared.settings", "shared.facts", "shared.metadata", "shared.networks"),
+    ("shared.data.dataset", "shared.data.splits", "shared.evaluation.report"),
     ("shared.app", "shared.model"),
     ("shared.run", "shared.data"),
     ("shared.evaluation",),

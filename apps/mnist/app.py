@@ -8,7 +8,7 @@ import numpy as np
 from apps.mnist.data import load, sample
 from shared.app import Answer, App, Raw
 from shared.data.dataset import Dataset, Split
-from shared.data.images import read_image
+from shared.data.images import EXTENSIONS, read_image
 from shared.evaluation.classification import ClassificationScorer
 from shared.evaluation.report import Headline
 from shared.facts import Facts
@@ -46,6 +46,7 @@ class Mnist(App):
     summary = "classify images: digits, or any folder of classes"
     Settings = Settings
     raw = ("image",)
+    file_types = EXTENSIONS
     headline = Headline("accuracy")
     model_class = "apps.mnist.model:ImageClassifier"
 
@@ -53,13 +54,13 @@ class Mnist(App):
         return load(settings, facts)
 
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
-        seen = train.take(np.random.default_rng(0).permutation(len(train))[:10_000])["image"] / np.float32(255)
-        border = np.concatenate([edge.ravel() for edge in (seen[:, 0], seen[:, -1], seen[:, :, 0], seen[:, :, -1])])
+        images = train.take(np.random.default_rng(0).permutation(len(train))[:10_000])["image"]
+        seen = images / np.float32(255)
         labels = np.asarray(train.columns["label"][np.arange(len(train))])
         values: dict[str, Any] = {
             "labels": dataset.labels, "image_size": list(seen.shape[1:3]), "channels": int(seen.shape[3]),
             "mean": float(seen.mean(dtype=np.float64)), "std": max(float(seen.std(dtype=np.float64)), 1e-3),
-            "light_background": bool(np.median(border) > 0.5)}
+            "light_background": light_background(images)}
         if settings.class_weights != "none":
             weights = len(labels) / np.maximum(np.bincount(labels, minlength=len(dataset.labels)), 1)
             weights = weights if settings.class_weights == "balanced" else np.sqrt(weights)
@@ -83,4 +84,12 @@ class Mnist(App):
 
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
         order = np.argsort(answer["probabilities"])[::-1][:3]
-        return "  ".join(f"{facts['labels'][i]} {100 * answer['probabilities'][i]:.1f} %" for i in order)
+        shares = "  ".join(f"{facts['labels'][i]} {100 * answer['probabilities'][i]:.1f} %" for i in order)
+        turned = light_background(raw["image"]) != facts["light_background"]
+        return shares + ("  (its background is not as in training, light or dark: invert it?)" if turned else "")
+
+
+def light_background(images: np.ndarray) -> bool:
+    """Whether the edges of images, uint8 `[…, h, w, c]`, are rather light than dark."""
+    edges = (images[..., 0, :, :], images[..., -1, :, :], images[..., :, 0, :], images[..., :, -1, :])
+    return bool(np.median(np.concatenate([edge.ravel() for edge in edges])) > 127)

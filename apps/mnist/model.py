@@ -34,9 +34,6 @@ class ImageClassifier(Model):
         probabilities = tf.nn.softmax(outputs)
         return {"label": tf.argmax(probabilities, -1, output_type=tf.int32), "probabilities": probabilities}
 
-    def trainer(self, network: keras.Model) -> keras.Model:
-        return network
-
     def losses(self) -> dict[str, Any]:
         return {"loss": keras.losses.CategoricalCrossentropy(from_logits=True,
                                                              label_smoothing=self.settings.label_smoothing),

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from shared.app import App
-from shared.cli.terminal import console, result, tell
+from shared.cli.terminal import console, progress, result, tell
 from shared.errors import UserError
 from shared.files import write_atomically
 from shared.quiet import load_tensorflow
@@ -41,7 +41,7 @@ def run(app: App, arguments: Any) -> int:
     verbose = 1 if console.is_terminal else 2
     try:
         if settings.folds:
-            summary = cross_validate(app, settings, dataset, there, tell, verbose)
+            summary = cross_validate(app, settings, dataset, there, tell, progress, verbose)
             there.write("folds.json", summary)
             key = app.headline.key
             tell(f"{key} over {settings.folds} folds: {app.headline.show(summary['mean'][key])} "
@@ -49,7 +49,7 @@ def run(app: App, arguments: Any) -> int:
             if arguments.json:
                 result({"run": str(there.folder), **summary})
             return 0
-        report = fit(app, settings, dataset, there, tell, verbose)
+        report = fit(app, settings, dataset, there, tell, progress, verbose)
     except Interrupted as stop:
         raise KeyboardInterrupt(f"Stopped and saved. Go on with: pocketconv {app.name} fit --resume {there.folder}"
                                 ) from stop

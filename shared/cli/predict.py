@@ -1,7 +1,7 @@
 """The verb `predict`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import field, make_dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -36,7 +36,7 @@ def run(app: App, arguments: Any) -> int:
     predictor = open_artifact(meant(app, arguments.artifact), app, arguments.threads)
     fits(app, predictor)
     bad = 0
-    for argument in expand(arguments.inputs):
+    for argument in expand(arguments.inputs, app.file_types):
         try:
             raw = app.read_input(argument, predictor.facts)
         except UserError as error:
@@ -62,14 +62,17 @@ def answer_one(app: App, predictor: Predictor, raw: Raw) -> Answer:
     return app.join(answers)
 
 
-def expand(arguments: list[str]) -> Iterator[str]:
+def expand(arguments: list[str], file_types: Collection[str]) -> Iterator[str]:
+    """Inputs one by one: lines of standard input for `-`, files of the app's types for a folder."""
     for argument in arguments:
         if argument == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
         elif Path(argument).is_dir():
-            inside = sorted(path for path in Path(argument).rglob("*") if path.is_file())
+            inside = sorted(path for path in Path(argument).rglob("*") if path.is_file()
+                            and (not file_types or path.suffix.lower() in file_types))
             if not inside:
-                raise UserError(f"{argument} holds no files.")
+                raise UserError(f"The folder {argument} holds no files to answer"
+                                + (f": {', '.join(sorted(file_types))} are taken." if file_types else "."))
             yield from map(str, inside)
         else:
             yield argument

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from shared.data.dataset import Dataset, Decoded, Split
 from shared.errors import UserError
 
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 MOST_PIXELS = 64_000_000  # a small file can claim a picture that fills the memory
 LARGEST_SIDE = 224

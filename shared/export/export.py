@@ -1,6 +1,5 @@
 """From a run to files that may be shipped: SavedModel, `.tflite` variants, their proof, golden answers, model card."""
 
-import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -23,9 +22,7 @@ from shared.files import arrays_to_bytes, write_atomically
 from shared.metadata import pack
 from shared.run import Run
 from shared.signature import check_raw
-from shared.training.fit import load_network, predict_with
-
-Progress = Callable[[str, int | None], contextlib.AbstractContextManager[Callable[[int], None]]]
+from shared.training.fit import Progress, load_network, predict_with
 
 
 def export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[str], max_drop: float, batch: str,

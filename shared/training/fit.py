@@ -1,6 +1,7 @@
 """The one training of all apps: from settings to a run."""
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from shared.training.feed import Feed
 from shared.training.optimizers import optimizer
 
 Tell = Callable[[str], None]
+Progress = Callable[[str, int | None], contextlib.AbstractContextManager[Callable[[int], None]]]
 
 
 @contextlib.contextmanager
@@ -59,7 +61,8 @@ def load_network(model: Model, run: Run) -> keras.Model:
     return network
 
 
-def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, verbose: int = 1) -> Report:
+def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progress: Progress,
+        verbose: int = 1) -> Report:
     """Trains, or goes on training, until `settings.epochs`; gives the validation report of the best epoch.
 
     Args:
@@ -68,6 +71,7 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, verbose
         dataset: with splits `train` and `validation`.
         run: a folder already created; checkpoints in it are gone on with.
         tell: takes a sentence for the person who waits.
+        progress: makes a bar of (title, total), see `shared.cli.terminal.progress`.
         verbose: Keras' own progress bar (1), a line an epoch (2) or nothing (0).
 
     Raises:
@@ -92,7 +96,8 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, verbose
         tell(start_from(app, Run.open(settings.from_run), network, facts))
     served = network if settings.precision == "float32" and not settings.ema else model.network()
 
-    feed = Feed(model, train, settings.batch_size, settings.seed, settings.cache, run.folder / "cache")
+    with progress("preprocessing", len(train)) as advance:
+        feed = Feed(model, train, settings.batch_size, settings.seed, settings.cache, run.folder / "cache", advance)
     tell(f"{len(train)} examples to train on, {len(validation)} to choose by; {network.count_params():,} parameters; "
          f"preprocessed examples are cached: {feed.cache}.")
     trainer.compile(optimizer(settings, feed.steps), steps_per_execution=min(settings.steps_per_execution, feed.steps),
@@ -125,6 +130,7 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, verbose
                         callbacks=callbacks)
     finally:
         resume.release()
+        shutil.rmtree(run.folder / "cache", ignore_errors=True)
         run.mark(cpu_minutes=round(spent + (time.process_time() - cpu) / 60, 3))
     run.write("history.json", {"epochs": validate.records})
 
@@ -162,7 +168,7 @@ def start_from(app: App, source: Run, network: keras.Model, facts: Facts) -> str
     return (f"Started from {source.folder}" + (f"; new: {', '.join(left)}." if left else "; all weights fit."))
 
 
-def cross_validate(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell,
+def cross_validate(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progress: Progress,
                    verbose: int = 1) -> dict[str, Any]:
     """Trains once a fold, each fold the test split of its own run `fold-K`; gives mean and standard deviation."""
     from shared.data.splits import complete, folds
@@ -174,7 +180,7 @@ def cross_validate(app: App, settings: Any, dataset: Dataset, run: Run, tell: Te
         fold = replace(settings, folds=0)
         keras.backend.clear_session()
         own = Run.create(run.folder / f"fold-{number}", app, fold)
-        fit(app, fold, part, own, tell, verbose)
+        fit(app, fold, part, own, tell, progress, verbose)
         facts = own.facts()
         model = app.build(fold, facts)
         rows.append(score(predict_with(model, load_network(model, own)), model.inputs, part.splits["test"],
