@@ -63,12 +63,13 @@ class App(ABC):
         """Reads the data that `settings` name, with the splits they bring. With facts, in their terms: labels in
         their order, sizes as theirs."""
 
-    def dataset(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
+    def dataset(self, settings: DataSettings, facts: Facts | None = None, splits: bool = True) -> Dataset:
         """What `load` gives, missing splits made, cut to `--limit`.
 
         Args:
             settings: what data, and how to split them.
             facts: of a trained model, whose labels the data must have.
+            splits: make the missing splits; cross-validation makes its own.
 
         Raises:
             UserError: the data cannot be read, or have other labels than `facts`.
@@ -79,7 +80,8 @@ class App(ABC):
             has, knows = (", ".join(map(str, labels[:5])) for labels in (dataset.labels, known))
             raise UserError(f"{settings.data} has other classes ({has} …) than the model knows ({knows} …): name data "
                             f"of its classes by --data.")
-        dataset = complete(dataset, settings.validation, settings.test, settings.seed)
+        if splits:
+            dataset = complete(dataset, settings.validation, settings.test, settings.seed)
         return limit(dataset, settings.limit, settings.seed) if settings.limit else dataset
 
     @abstractmethod

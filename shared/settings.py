@@ -91,7 +91,8 @@ class FitSettings(DataSettings):
     clip_norm: float = setting(0.0, "largest norm of all gradients together (0: any)", advanced=True, at_least=0)
     label_smoothing: float = setting(0.0, "share of the target spread over all classes", advanced=True,
                                      at_least=0, at_most=0.9)
-    ema: float = setting(0.0, "momentum of an average of the weights, which is then scored and shipped (0: off)",
+    ema: float = setting(0.0, "momentum X of an average of the weights over some 1 / (1 - X) steps, which is then "
+                         "scored and shipped; wants a schedule that ends low (0: off)",
                          advanced=True, at_least=0, at_most=0.99999)
     class_weights: Literal["none", "balanced", "square_root"] = setting(
         "none", "weigh rare classes more: balanced by 1 / share, square_root by its root", advanced=True)

@@ -23,7 +23,7 @@ class Settings(FitSettings):
                         metavar="DATA")
     model: Literal["cnn", "resnet", "separable"] = setting("cnn", "cnn (textbook), resnet (best), separable (small)")
     image_size: Optional[int] = setting(None, "side in pixels to which images are brought [from the data]",
-                                        metavar="PIXELS", at_least=8, at_most=1024)
+                                        metavar="PIXELS", at_least=10, at_most=1024)
     augment: Literal["standard", "none"] = setting("standard", "standard (small movements, see --help-all) or none")
     width: float = setting(1.0, "factor on every layer's channels", advanced=True, at_least=0.1, at_most=8)
     dropout: float = setting(0.25, "share of the last features dropped while training", advanced=True,

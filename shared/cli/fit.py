@@ -27,9 +27,11 @@ def run(app: App, arguments: Any) -> int:
         settings, there = resumed(app, settings, arguments.given)
     # Data first: what is wrong with them shows in a second, before TensorFlow is loaded.
     from shared.data.checks import check
-    dataset = app.dataset(settings)
-    for note in [*dataset.notes, *check(dataset, app.raw)]:
+    from shared.data.splits import folds
+    dataset = app.dataset(settings, splits=not settings.folds)
+    for note in [*dataset.notes, *check(dataset, app.raw, ["train"] if settings.folds else ["train", "validation"])]:
         tell(note)
+    pairs = folds(dataset, settings.folds, settings.seed) if settings.folds else iter(())
     load_tensorflow()
     from shared.evaluation.show import show_report
     from shared.training.callbacks import Interrupted
@@ -41,7 +43,7 @@ def run(app: App, arguments: Any) -> int:
     verbose = 1 if console.is_terminal else 2
     try:
         if settings.folds:
-            summary = cross_validate(app, settings, dataset, there, tell, progress, verbose)
+            summary = cross_validate(app, settings, dataset, pairs, there, tell, progress, verbose)
             there.write("folds.json", summary)
             key = app.headline.key
             tell(f"{key} over {settings.folds} folds: {app.headline.show(summary['mean'][key])} "

@@ -1,28 +1,29 @@
 """What is looked at before the first epoch, so that a bad data set costs seconds."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from shared.data.dataset import Dataset, Split
+from shared.data.dataset import Dataset, Ragged, Split
 from shared.data.splits import _labels
 from shared.errors import UserError
 
 MOST = 200_000  # examples above which duplicates are not looked for
 
 
-def check(dataset: Dataset, raw: Iterable[str]) -> list[str]:
+def check(dataset: Dataset, raw: Iterable[str], needs: Sequence[str] = ("train", "validation")) -> list[str]:
     """Sentences that a person should read before training.
 
     Args:
         dataset: with its splits complete.
         raw: names of the columns that are raw inputs.
+        needs: splits that must not be empty.
 
     Raises:
         UserError: a split is empty, there is one class only, or a class that training lacks stands elsewhere.
     """
-    for name in ("train", "validation"):
+    for name in needs:
         if not len(dataset.splits.get(name, [])):
             raise UserError(f"{dataset.name} gives no {name} examples: add some, or change --validation.")
     notes = _classes(dataset)
@@ -41,11 +42,15 @@ def _classes(dataset: Dataset) -> list[str]:
     if (counts > 0).sum() < 2:
         raise UserError(f"{dataset.name} has one class only in training ({names[int(train[0])]}): "
                         f"there is nothing to tell apart; add examples of another.")
+
+    def known(number: int) -> bool:
+        return 0 <= number < len(names)
+
     for name, values in labels.items():
         if values is not None:
-            lacking = [number for number in np.unique(values) if number >= len(names) or not counts[number]]
+            lacking = [number for number in np.unique(values) if not known(number) or not counts[number]]
             if lacking:
-                shown = ", ".join(str(names[n]) if n < len(names) else str(n) for n in lacking[:5])
+                shown = ", ".join(str(names[n]) if known(n) else str(n) for n in lacking[:5])
                 raise UserError(f"The {name} split of {dataset.name} has classes that training lacks ({shown}): "
                                 f"add training examples of them, or take them out.")
     notes = []
@@ -68,8 +73,10 @@ def _duplicates(dataset: Dataset, raw: list[str]) -> list[str]:
         for indices, columns in split.batches(256):
             for row, index in enumerate(indices):
                 digest = hashlib.blake2b(digest_size=16)
-                for column in raw:
-                    digest.update(np.ascontiguousarray(columns[column][row]).tobytes())
+                for name_ in raw:
+                    column = split.columns[name_]
+                    own = column.row(int(index)) if isinstance(column, Ragged) else columns[name_][row]
+                    digest.update(np.ascontiguousarray(own).tobytes())
                 key = digest.digest()
                 other, at = seen.setdefault(key, (name, int(index)))
                 if other != name:

@@ -40,6 +40,10 @@ class Ragged:
             row[:end - start] = self.values[start:end]
         return rows
 
+    def row(self, index: int) -> np.ndarray:
+        """One row without padding."""
+        return self.values[self.offsets[index]:self.offsets[index + 1]]
+
 
 class Decoded:
     """A column read from files when asked for.
@@ -82,7 +86,7 @@ class Split:
         """The split of these rows alone, nothing decoded."""
         def pick(column: Any) -> Any:
             if isinstance(column, Decoded):
-                return Decoded([column.items[i] for i in indices], column.decode)
+                return type(column)([column.items[i] for i in indices], column.decode)
             if isinstance(column, Ragged):
                 lengths = np.diff(column.offsets)[indices]
                 ends = np.cumsum(lengths)

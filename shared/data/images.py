@@ -1,15 +1,15 @@
 """Image files as arrays of one size: read safely, whatever their format, size and colour."""
 
+import contextlib
 import io
 import os
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from shared.data.dataset import Dataset, Decoded, Split
 from shared.errors import UserError
@@ -18,6 +18,10 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 MOST_PIXELS = 64_000_000  # a small file can claim a picture that fills the memory
 LARGEST_SIDE = 224
+ORIENTATION = 0x0112  # of EXIF: how the camera was held
+TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+         8: Image.Transpose.ROTATE_90}
 SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -31,7 +35,8 @@ def fit_pixels(pixels: np.ndarray | Image.Image, height: int, width: int, channe
         pixels, np.ndarray) else pixels
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         wide = np.asarray(image, np.float32)
-        image = Image.fromarray((wide / (257.0 if wide.max(initial=0) > 255 else 1.0)).clip(0, 255).astype(np.uint8))
+        deep = image.mode.startswith("I;16") or wide.max(initial=0) > 255
+        image = Image.fromarray((wide / (257.0 if deep else 1.0)).clip(0, 255).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
@@ -48,17 +53,20 @@ def open_image(path: str | os.PathLike) -> Image.Image:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the name.") from error
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-            if image.width * image.height > MOST_PIXELS:
-                raise UserError(f"{path} claims {image.width} x {image.height} pixels: reduce it to at most "
-                                f"{MOST_PIXELS // 10**6} million.")
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise Image.DecompressionBombError(f"{image.width} x {image.height}")
+        image.load()
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} claims too many pixels ({error}): reduce it to at most {MOST_PIXELS // 10**6} "
+                        f"million.") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
         raise UserError(f"{path} is no readable PNG, JPEG, BMP or WebP image (truncated, or another format): "
                         f"replace it or take it out.") from error
+    with contextlib.suppress(Exception):  # odd EXIF of any kind: the image then stands as it is stored
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+        return image if turn is None else image.transpose(turn)
+    return image
 
 
 def read_image(path: str | os.PathLike, height: int, width: int, channels: int) -> np.ndarray:
@@ -72,7 +80,7 @@ def common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     if 2 * count >= len(sizes) and max(most) <= LARGEST_SIDE:
         return int(most[0]), int(most[1])
     side = float(np.median([min(size) for size in sizes]))
-    side = int(min(max(8 * round(side / 8), 8), LARGEST_SIDE))
+    side = int(min(max(8 * round(side / 8), 16), LARGEST_SIDE))
     return side, side
 
 
@@ -114,7 +122,8 @@ def load_image_folders(folder: str | os.PathLike, size: tuple[int, int] | None, 
             raise UserError(f"{top} has one class only ({classes[0]}): put each class into a folder of its own.")
         labels = classes
     elif unknown := sorted(set(classes) - set(labels)):
-        raise UserError(f"{top / unknown[0]} is a class that the model does not know; it knows {', '.join(labels)}.")
+        place = next(path for name, path in parts.items() if unknown[0] in found[name]) / unknown[0]
+        raise UserError(f"{place} is a class that the model does not know; it knows {', '.join(labels)}.")
 
     paths = {name: [(path, labels.index(label)) for label in sorted(part) for path in part[label]]
              for name, part in found.items()}
@@ -122,6 +131,8 @@ def load_image_folders(folder: str | os.PathLike, size: tuple[int, int] | None, 
     if bad and len(bad) > max_bad * total:
         raise UserError(f"{len(bad)} of {total} images in {top} cannot be read, the first {bad[0]}: mend or remove "
                         f"them, or allow more by --max-bad.")
+    if not facts:
+        raise UserError(f"None of the {total} images in {top} can be read, the first {bad[0]}.")
     notes = [f"{len(bad)} unreadable image(s) left out, the first {bad[0]}."] if bad else []
     if size is None:
         size = common_size([fact[0] for fact in facts.values()])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from shared.data.dataset import Dataset, Split
+from shared.errors import UserError
 
 
 def _labels(split: Split) -> np.ndarray | None:
@@ -54,29 +55,47 @@ def complete(dataset: Dataset, validation: float, test: float, seed: int) -> Dat
             whole = splits["train"]
             rest, held = part(whole, share, seed, dataset.group)
             splits["train"], splits[name] = whole.select(rest), whole.select(held)
-            way = f"whole {dataset.group}s" if dataset.group else "every class in its share"
+            grouped = dataset.group and dataset.group in whole.meta
+            way = f"whole {dataset.group}s" if grouped else "every class in its share"
             notes.append(f"{dataset.name} has no {name} split: {len(held)} of its {len(whole)} training examples "
                          f"were held out by seed {seed} ({way}).")
     return replace(dataset, splits=splits, notes=notes)
 
 
 def folds(dataset: Dataset, count: int, seed: int) -> Iterator[tuple[Split, Split]]:
-    """(training, held out) pairs of all examples but those of a given test split, every class in its share."""
+    """(training, held out) pairs of the training examples, each held out once, every class in its share.
+
+    Raises:
+        UserError: there are too few examples, or groups, for so many folds.
+    """
     from sklearn.model_selection import GroupKFold, StratifiedKFold
     whole = dataset.splits["train"]
     labels = _labels(whole)
-    if dataset.group and dataset.group in whole.meta:
-        pairs = GroupKFold(count, shuffle=True, random_state=seed).split(np.arange(len(whole)),
-                                                                         groups=list(whole.meta[dataset.group]))
+    groups = list(whole.meta[dataset.group]) if dataset.group and dataset.group in whole.meta else None
+    labels = np.zeros(len(whole), np.int64) if labels is None else labels
+    most = len(set(groups)) if groups else int(np.bincount(labels).max(initial=0))
+    if not 2 <= count <= most:
+        raise UserError(f"--folds {count}: give at least 2, and at most {most}, the number of "
+                        f"{f'{dataset.group}s' if groups else 'examples of the largest class'}.")
+    if groups:
+        pairs = GroupKFold(count, shuffle=True, random_state=seed).split(labels, groups=groups)
     else:
-        pairs = StratifiedKFold(count, shuffle=True, random_state=seed).split(
-            np.arange(len(whole)), labels if labels is not None else np.zeros(len(whole)))
-    for rest, held in pairs:
-        yield whole.select(rest), whole.select(held)
+        pairs = StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
+    return ((whole.select(rest), whole.select(held)) for rest, held in pairs)
 
 
 def limit(dataset: Dataset, most: int, seed: int) -> Dataset:
-    """At most so many examples of each split, every class in its share."""
+    """At most so many examples of each split, every class in its share; none is lost while there is room for all."""
     def cut(split: Split) -> Split:
-        return split if len(split) <= most else split.select(part(split, most / len(split), seed)[1][:most])
+        if len(split) <= most:
+            return split
+        random = np.random.default_rng([seed, 20_27])
+        labels = _labels(split)
+        labels = np.zeros(len(split), np.int64) if labels is None else labels
+        places = np.empty(len(split))
+        for label in np.unique(labels):
+            own = random.permutation(np.flatnonzero(labels == label))
+            places[own] = (np.arange(len(own)) + 0.5) / len(own)
+            places[own[0]] = 0
+        return split.select(np.sort(np.argsort(places, kind="stable")[:most]))
     return replace(dataset, splits={name: cut(split) for name, split in dataset.splits.items()})

@@ -50,10 +50,14 @@ def load_tfds(name: str, data_dir: str | None, size: tuple[int, int] | None = No
         raise UserError(f"tfds:{name} is not prepared in {builder.data_dir} and cannot be downloaded "
                         f"({type(error).__name__}): name its folder by --data-dir, or use --data sample, "
                         f"which works offline.") from error
+    train = next((given for given in builder.info.splits if SPLITS.get(given) == "train"), None)
+    if train is None:
+        raise UserError(f"tfds:{name} has no train split; it has: {', '.join(builder.info.splits)}.")
+    if size is None and not all(features[image].shape[:2]):
+        rows = builder.as_dataset(split=train, batch_size=None).take(200).as_numpy_iterator()
+        size = common_size([row[image].shape[:2] for row in rows])
     splits = {SPLITS[given]: _read(builder, given, image, label, size, channels)
               for given in builder.info.splits if given in SPLITS}
-    if "train" not in splits:
-        raise UserError(f"tfds:{name} has no train split; it has: {', '.join(builder.info.splits)}.")
     return Dataset(f"tfds:{name}", splits, list(features[label].names), public=True)
 
 
@@ -62,17 +66,15 @@ def _read(builder: Any, given: str, image: str, label: str, size: tuple[int, int
     rows = builder.as_dataset(split=given, batch_size=None)
     total = builder.info.splits[given].num_examples
     height, width, depth = builder.info.features[image].shape
-    depth = channels or depth or 3
-    if size is None and not (height and width):
-        size = common_size([row[image].shape[:2] for row in rows.take(200).as_numpy_iterator()])
+    depth = channels or (1 if depth == 1 else 3)
     size = size or (height, width)
     pixels, labels = np.empty((total, *size, depth), np.uint8), np.empty(total, np.int64)
     if (height, width) == tuple(size):
         at = 0
         for batch in rows.batch(1024).as_numpy_iterator():
             end = at + len(batch[label])
-            pixels[at:end] = (batch[image] if batch[image].shape[-1] == depth
-                              else np.stack([fit_pixels(one, *size, depth) for one in batch[image]]))
+            as_they_are = batch[image].shape[-1] == depth and batch[image].dtype == np.uint8
+            pixels[at:end] = batch[image] if as_they_are else [fit_pixels(one, *size, depth) for one in batch[image]]
             labels[at:end] = batch[label]
             at = end
     else:

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from shared.app import Answer, App, Raw
-from shared.data.dataset import Dataset
+from shared.data.dataset import Dataset, Split
+from shared.data.splits import complete
 from shared.errors import UserError
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
@@ -168,15 +169,20 @@ def start_from(app: App, source: Run, network: keras.Model, facts: Facts) -> str
     return (f"Started from {source.folder}" + (f"; new: {', '.join(left)}." if left else "; all weights fit."))
 
 
-def cross_validate(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progress: Progress,
-                   verbose: int = 1) -> dict[str, Any]:
-    """Trains once a fold, each fold the test split of its own run `fold-K`; gives mean and standard deviation."""
-    from shared.data.splits import complete, folds
+def cross_validate(app: App, settings: Any, dataset: Dataset, pairs: Iterable[tuple[Split, Split]], run: Run,
+                   tell: Tell, progress: Progress, verbose: int = 1) -> dict[str, Any]:
+    """Trains once a fold; gives mean and standard deviation of the scores on what each fold holds out.
+
+    Args:
+        dataset: a given validation split goes on choosing the epochs; else each fold holds its own out.
+        pairs: (training, held out), see `shared.data.splits.folds`; a fold is the test split of its run `fold-K`.
+        app, settings, run, tell, progress, verbose: as of `fit`.
+    """
     rows: list[Report] = []
-    for number, (rest, held) in enumerate(folds(dataset, settings.folds, settings.seed), 1):
+    for number, (rest, held) in enumerate(pairs, 1):
         tell(f"Fold {number} of {settings.folds}.")
-        part = complete(Dataset(dataset.name, {"train": rest, "test": held}, dataset.labels, group=dataset.group),
-                        settings.validation, settings.test, settings.seed)
+        splits = {**dataset.splits, "train": rest, "test": held}
+        part = complete(replace(dataset, splits=splits), settings.validation, settings.test, settings.seed)
         fold = replace(settings, folds=0)
         keras.backend.clear_session()
         own = Run.create(run.folder / f"fold-{number}", app, fold)
