@@ -44,8 +44,11 @@ class Facts:
         return cls(json.loads(files["facts.json"]), arrays)
 
     def save(self, folder: str | os.PathLike) -> None:
-        for name, content in self.files().items():
+        files = self.files()
+        for name, content in files.items():
             write_atomically(Path(folder) / name, content)
+        if "facts.npz" not in files:
+            (Path(folder) / "facts.npz").unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "Facts":
@@ -54,5 +57,5 @@ class Facts:
         try:
             names = [name for name in ("facts.json", "facts.npz") if (Path(folder) / name).exists()]
             return cls.from_files({name: (Path(folder) / name).read_bytes() for name in names})
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:
             raise UserError(f"{path} is missing or damaged, so this is no complete run or model.") from error

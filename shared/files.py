@@ -13,13 +13,15 @@ def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".tmp")
+    if isinstance(content, str):
+        content = content.encode(errors="backslashreplace")  # names of files may hold bytes that are no UTF-8
     try:
         with open(beside, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except OSError:
+    except BaseException:
         beside.unlink(missing_ok=True)
         raise
 
@@ -34,7 +36,14 @@ def arrays_to_bytes(arrays: dict[str, np.ndarray]) -> bytes:
 def bytes_to_arrays(content: bytes) -> dict[str, np.ndarray]:
     """The inverse of `arrays_to_bytes`; nothing pickled is loaded. Raises ValueError or BadZipFile."""
     with np.load(io.BytesIO(content), allow_pickle=False) as data:
+        whole(content, data.files)
         return {name: data[name] for name in data.files}
+
+
+def whole(content: bytes, names: list[str]) -> None:
+    """Raises ValueError where a zip lists other than so many files: damage in its directory can hide some."""
+    if int.from_bytes(content[-12:-10], "little") != len(names):
+        raise ValueError("the directory of the zip is damaged")
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from shared.errors import UserError
 from shared.facts import Facts
+from shared.files import whole
 from shared.signature import Tensor
 
 FORMAT = 1
@@ -57,11 +58,12 @@ def unpack(path: str | os.PathLike) -> tuple[bytes, dict[str, Any], Facts]:
         raise UserError(f"{path} is no .tflite file: name one that `export` made.")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            whole(content, archive.namelist())
             files = {name: archive.read(name) for name in archive.namelist()}
         record = json.loads(files[RECORD])
         model = content[:record["model_bytes"]]
         facts = Facts.from_files(files)
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except Exception as error:
         raise UserError(f"{path} is truncated, or was not exported by pocketconv: export the run again.") from error
     if record["format"] != FORMAT:
         raise UserError(f"{path} was made in format {record['format']}; this version reads {FORMAT}.")

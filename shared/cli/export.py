@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Optional
 
 from shared.app import App
-from shared.cli.artifacts import meant
+from shared.cli.artifacts import SAVED_MODELS, meant
 from shared.cli.evaluate import pick
 from shared.cli.terminal import console, progress, result, tell
 from shared.errors import GateFailed, UserError
@@ -36,7 +36,8 @@ def run(app: App, arguments: Any) -> int:
     settings, facts = there.settings(app), there.facts()
     dataset = app.dataset(settings, facts)
     pick(dataset, "validation")
-    folder = Path(arguments.output) if arguments.output else Path("saved_models") / app.name / there.folder.name
+    place = arguments.output or SAVED_MODELS / app.name / there.folder.name
+    folder = Path(place).resolve()
     load_tensorflow()
     from shared.export.export import export
     record = export(app, there, dataset, folder, variants=variants, max_drop=arguments.max_drop,
@@ -45,7 +46,7 @@ def run(app: App, arguments: Any) -> int:
              app.headline.key: row.get("score"), "drop": row.get("drop"), "latency_ms": row.get("latency_ms"),
              "result": "proven" if row["passed"] else f"FAILED: {row.get('reason')}"} for row in record["variants"]]
     show_comparison(rows, console, f"{len(dataset.splits['validation'])} validation examples")
-    tell(f"In {folder}: SavedModel, .tflite files, golden.json, MODEL_CARD.md")
+    tell(f"In {place}: SavedModel, .tflite files, golden.json, MODEL_CARD.md")
     if arguments.json:
         result(record)
     failed = [row["variant"] for row in record["variants"] if not row["passed"]]

@@ -37,7 +37,8 @@ class ClassificationScorer(Scorer):
     def update(self, example: dict[str, Any], answer: Answer) -> None:
         truth, label = int(example["label"]), int(answer["label"])
         probabilities = np.asarray(answer["probabilities"], np.float64)
-        if not np.isfinite(probabilities).all():
+        sound = bool(np.isfinite(probabilities).all())
+        if not sound:
             # An answer that is no number is wrong with full confidence, whatever its label says.
             self.nan_answers += 1
             label = (truth + 1) % len(self.labels)
@@ -47,7 +48,7 @@ class ClassificationScorer(Scorer):
         bin_ = min(max(int(np.ceil(confidence * BINS)) - 1, 0), BINS - 1)
         self.bins[bin_] += 1, label == truth, confidence
         self.log_loss -= float(np.log(max(probabilities[truth], np.finfo(np.float32).eps)))
-        self.top_5 += int((probabilities > probabilities[truth]).sum() < 5)
+        self.top_5 += int(sound and (probabilities > probabilities[truth]).sum() < 5)
         if label != truth:
             # The worst mistakes are those in which the truth was thought least likely.
             index = example["meta"]["index"]

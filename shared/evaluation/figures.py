@@ -45,7 +45,8 @@ def to_image(figure: Figure, dpi: int = 90) -> np.ndarray:
 
 
 def short(label: str, most: int = 16) -> str:
-    return label if len(label) <= most else label[:most - 1] + "…"
+    label = label if len(label) <= most else label[:most - 1] + "…"
+    return label.replace("$", r"\$")  # a label is no formula
 
 
 def _matrix(figure: Matrix) -> Drawing:

@@ -86,9 +86,10 @@ class SavedModelPredictor(RowByRow):
         extra = Path(path) / "assets.extra"
         try:
             record = json.loads((extra / RECORD).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            app, inputs = record["app"], inputs_of(record)
+        except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{path} is damaged, or was not exported by pocketconv: export the run again.") from error
-        super().__init__(path, record["app"], Facts.load(extra), inputs_of(record))
+        super().__init__(path, app, Facts.load(extra), inputs)
         load_tensorflow()
         import tensorflow as tf
         try:

@@ -90,7 +90,7 @@ class Report:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The record without its pictures; NaN becomes null."""
+        """The record without its pictures; what is no finite number becomes null."""
         def plain(value: Any) -> Any:
             if isinstance(value, dict):
                 return {key: plain(item) for key, item in value.items() if key != "pictures"}
@@ -98,7 +98,7 @@ class Report:
                 return [plain(item) for item in value]
             if isinstance(value, np.ndarray | np.generic):
                 return plain(value.tolist())
-            return None if isinstance(value, float) and np.isnan(value) else value
+            return None if isinstance(value, float) and not np.isfinite(value) else value
         figures = {name: plain(vars(figure)) for name, figure in self.figures.items()}
         return {**plain(self.about), "examples": self.examples, "metrics": plain(self.metrics),
                 "tables": plain(self.tables), "figures": figures}

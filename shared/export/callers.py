@@ -34,10 +34,15 @@ def shown(tensor: Tensor) -> str:
     return f"{tensor.dtype} [{', '.join(str(length or '?') for length in tensor.shape)}]"
 
 
+def taken_as(call: Call, name: str) -> str:
+    """The variable that holds an output; another one where an input has its name."""
+    return f"{name}Out" if name in call.inputs else name
+
+
 def python(call: Call) -> str:
     given = [f"{name} = np.zeros({tuple(length or 1 for length in tensor.shape)}, np.{tensor.dtype})  # yours"
              for name, tensor in call.inputs.items()]
-    taken = [f'{name} = answer["{name}"]  # {shown(tensor)}' for name, tensor in call.outputs.items()]
+    taken = [f'{taken_as(call, name)} = answer["{name}"]  # {shown(tensor)}' for name, tensor in call.outputs.items()]
     named = ", ".join(f"{name}={name}" for name in call.inputs)
     return "\n".join([
         "import numpy as np", "from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert", "",
@@ -59,23 +64,24 @@ def kotlin(call: Call) -> str:
         return (f"val {name}Values = {kind}Array({size(tensor)}).also {{ {name}.rewind(); "
                 f"{name}.{how}.get(it) }}")
 
-    pairs = [", ".join(f'"{name}" to {name}' for name in tensors) for tensors in (call.inputs, call.outputs)]
+    given = ", ".join(f'"{name}" to {name}' for name in call.inputs)
+    taken = ", ".join(f'"{name}" to {taken_as(call, name)}' for name in call.outputs)
     return "\n".join([
         "// implementation(\"com.google.ai.edge.litert:litert:1.4.0\"): org.tensorflow.lite.Interpreter",
         f'val file = context.assets.openFd("{call.file}")',
         "val model = FileInputStream(file.fileDescriptor).channel",
         "    .map(FileChannel.MapMode.READ_ONLY, file.startOffset, file.declaredLength)",
         "val interpreter = Interpreter(model)",
-        *(buffer(name, tensor) + (", yours" if name in call.inputs else "")
-          for name, tensor in {**call.inputs, **call.outputs}.items()),
-        f'interpreter.runSignature(mapOf({pairs[0]}), mapOf({pairs[1]}), "{call.signature}")',
-        *(read(name, tensor) for name, tensor in call.outputs.items())])
+        *(buffer(name, tensor) + ", yours" for name, tensor in call.inputs.items()),
+        *(buffer(taken_as(call, name), tensor) for name, tensor in call.outputs.items()),
+        f'interpreter.runSignature(mapOf({given}), mapOf({taken}), "{call.signature}")',
+        *(read(taken_as(call, name), tensor) for name, tensor in call.outputs.items())])
 
 
 def swift(call: Call) -> str:
     given = [f"let {name} = Data(count: {size(tensor) * SWIFT[tensor.dtype][1]})  // {shown(tensor)}, yours"
              for name, tensor in call.inputs.items()]
-    taken = [f'let {name} = try runner.output(named: "{name}").data.withUnsafeBytes '
+    taken = [f'let {taken_as(call, name)} = try runner.output(named: "{name}").data.withUnsafeBytes '
              f"{{ Array($0.bindMemory(to: {SWIFT[tensor.dtype][0]}.self)) }}" for name, tensor in call.outputs.items()]
     pairs = ", ".join(f'"{name}": {name}' for name in call.inputs)
     stem, ending = call.file.rsplit(".", 1)
@@ -91,7 +97,8 @@ def javascript(call: Call) -> str:
     given = [f"const {name} = new Tensor(new {JAVASCRIPT[tensor.dtype]}({size(tensor)}), "
              f"[{', '.join(str(length or 1) for length in tensor.shape)}]);  // yours"
              for name, tensor in call.inputs.items()]
-    taken = [f"const {name} = await answer.{name}.data();  // {JAVASCRIPT[tensor.dtype]}, {shown(tensor)}"
+    taken = [f"const {taken_as(call, name)} = await answer.{name}.data();  // {JAVASCRIPT[tensor.dtype]}, "
+             f"{shown(tensor)}"
              for name, tensor in call.outputs.items()]
     return "\n".join([
         "import {loadLiteRt, loadAndCompile, Tensor} from '@litertjs/core';  // npm install @litertjs/core", "",

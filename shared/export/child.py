@@ -1,6 +1,7 @@
 """Work that can die without a word, done in a process of its own so that nothing else goes with it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,5 +17,7 @@ def run_module(module: str, *arguments: str | os.PathLike) -> str | None:
     if done.returncode < 0:
         return f"it was ended by signal {-done.returncode}"
     if done.returncode:
-        return (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1][:300]
+        said = done.stderr.strip().splitlines()
+        errors = [line for line in said if re.match(r"[\w.]+(Error|Exception)\b", line)]
+        return ((errors or said or [f"it ended with status {done.returncode}"])[-1])[:300]
     return None

@@ -34,7 +34,8 @@ def operations(path: Path) -> dict[str, int]:
     dtypes = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
     counts: dict[str, int] = {}
     for operation in interpreter._get_ops_details():
-        integer = all(dtypes.get(index) is np.int8 for index in [operation["inputs"][0], operation["outputs"][0]])
+        ends = [*operation["inputs"][:1], *operation["outputs"][:1]]
+        integer = bool(ends) and all(dtypes.get(index) is np.int8 for index in ends)
         name = operation["op_name"] + (":int8" if integer else "")
         counts[name] = counts.get(name, 0) + 1
     return counts

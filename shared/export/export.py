@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,9 +48,9 @@ def export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[st
         UserError: something stands in `folder` that may not be replaced.
     """
     clear(folder, force)
-    beside = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".tmp", dir=folder.parent))
+    beside.chmod(0o755)
     try:
         record = _export(app, run, dataset, beside, variants, max_drop, batch, tell, progress)
         if folder.exists():
@@ -62,6 +63,8 @@ def export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[st
 
 def clear(folder: Path, force: bool) -> None:
     """Raises UserError where `folder` must not be written to: what a user made is not replaced unasked."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose another --output.")
     if folder.is_dir() and any(folder.iterdir()):
         if not (folder / "export.json").exists():
             raise UserError(f"{folder} holds other files than an export: choose another --output.")

@@ -25,15 +25,17 @@ def model_card(app: App, record: dict[str, Any], facts: Facts, settings: Any, re
     """
     trained, headline = record["trained"], app.headline
     files = [row for row in record["variants"] if row["file"]]
-    best = next((row for row in files if row["passed"] and row["variant"] == "int8"), files[0] if files else None)
+    proven = [row for row in files if row["passed"]]
+    best = next((row for row in proven if row["variant"] == "int8"), next(iter(proven or files), None))
     parts = [f"# {app.name}: {getattr(settings, 'model', 'model')}",
              f"To {app.summary}. One file takes raw input and gives the final answer: preprocessing and decoding are "
              f"inside.", _signatures(record), "## Files",
              f"Each file was run over the {report.examples:,} validation examples in LiteRT and scored like the Keras "
-             f"model ({headline.key} {headline.show(report.metrics[headline.key])}); its golden answers "
-             f"(`golden.json`) were the same in both LiteRT runtimes"
-             + ("." if record["batch"] == "1" else ", of which this export, with a free batch, can use only the "
-                                                   "Interpreter: browsers want fixed shapes."),
+             f"model ({headline.key} {headline.show(report.metrics[headline.key])}). "
+             + ("A file is called proven when it lost no more than allowed and its golden answers (`golden.json`) "
+                "came out the same in both LiteRT runtimes, the Interpreter and CompiledModel."
+                if record["batch"] == "1" else
+                "With a free batch they run in LiteRT's Interpreter only: browsers want fixed shapes."),
              markdown_table([_row(app, row) for row in record["variants"]]),
              "`latency_ms` is the median of one thread on the exporting machine: compare its rows, nothing else. "
              "`integer` is the share of operations that compute in 8-bit integers; preprocess and postprocess stay "
