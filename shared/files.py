@@ -7,6 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.errors import UserError
+
+
+def make_folder(path: str | os.PathLike) -> Path:
+    """A folder with its parents. Raises UserError where none can be made."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be made a folder ({error.strerror}): choose another.") from error
+    return Path(path)
+
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     """Writes beside `path`, syncs, renames: a reader, or a crash, never sees half a file."""

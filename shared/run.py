@@ -12,7 +12,7 @@ import yaml
 from shared.app import App
 from shared.errors import UserError
 from shared.facts import Facts
-from shared.files import write_atomically
+from shared.files import make_folder, write_atomically
 from shared.settings import UNKEPT, as_dict
 
 FORMAT = 1
@@ -41,7 +41,7 @@ class Run:
     @classmethod
     def create(cls, folder: Path, app: App, settings: Any) -> "Run":
         """A new folder with its record. Raises UserError where something stands there already."""
-        if folder.exists() and any(folder.iterdir()):
+        if any(make_folder(folder).iterdir()):
             raise UserError(f"{folder} is not empty: choose another --run, or go on with it by --resume {folder}.")
         run = cls(folder)
         run.write("run.json", {"format": FORMAT, "app": app.name, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -1,6 +1,7 @@
 """Settings: one dataclass gives flags, help, YAML, defaults and the record in the run."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
@@ -37,10 +38,11 @@ def check_bounds(settings: Any) -> None:
                             field.metadata.get("at_most"))
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
-        if (low is not None and not value >= low) or (high is not None and not value <= high):
+        if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
             bounds = " and ".join(([f"at least {low:g}"] if low is not None else [])
                                   + ([f"at most {high:g}"] if high is not None else []))
-            raise UserError(f"{flag_of(field)} {value:g}: give a number of {bounds}.")
+            wanted = f"number of {bounds}" if bounds and math.isfinite(value) else "finite number"
+            raise UserError(f"{flag_of(field)} {value:g}: give a {wanted}.")
 
 
 @dataclass(kw_only=True)

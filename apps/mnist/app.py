@@ -21,7 +21,8 @@ class Settings(FitSettings):
 
     data: str = setting("tfds:mnist", "sample (5,000 real digits, offline), tfds:NAME, or a folder of class folders",
                         metavar="DATA")
-    model: Literal["cnn", "resnet", "separable"] = setting("cnn", "cnn (textbook), resnet (best), separable (small)")
+    model: Literal["cnn", "allconv", "resnet", "separable"] = setting(
+        "cnn", "cnn (textbook), allconv, resnet (deeper, better), separable (small)")
     image_size: Optional[int] = setting(None, "side in pixels to which images are brought [from the data]",
                                         metavar="PIXELS", at_least=10, at_most=1024)
     augment: Literal["standard", "none"] = setting("standard", "standard (small movements, see --help-all) or none")

@@ -33,6 +33,15 @@ def resnet(x: Any, style: Style, classes: int, width: float, dropout: float) -> 
     return logits(L.Dropout(dropout)(x), style, classes)
 
 
+def allconv(x: Any, style: Style, classes: int, width: float, dropout: float) -> Any:
+    """Convolutions of stride 2 in place of pooling (Springenberg et al. 2015); the head sees where things are."""
+    for filters, layers in ((32, ((3, 1), (5, 2))), (64, ((3, 1), (3, 1), (5, 2))), (128, ((3, 2),))):
+        for kernel, stride in layers:
+            x = convolution(x, style, round(filters * width), kernel, stride)
+        x = L.Dropout(dropout)(x)
+    return logits(L.Flatten()(x), style, classes)
+
+
 def separable_cnn(x: Any, style: Style, classes: int, width: float, dropout: float) -> Any:
     """Depthwise separable convolutions (MobileNet: Howard et al. 2017): the small and fast one."""
     x = convolution(x, style, round(16 * width), 3, stride=2)
@@ -42,4 +51,5 @@ def separable_cnn(x: Any, style: Style, classes: int, width: float, dropout: flo
     return logits(L.Dropout(dropout)(x), style, classes)
 
 
-NETWORKS: dict[str, Callable[..., Any]] = {"cnn": cnn, "resnet": resnet, "separable": separable_cnn}
+NETWORKS: dict[str, Callable[..., Any]] = {"cnn": cnn, "allconv": allconv, "resnet": resnet,
+                                            "separable": separable_cnn}

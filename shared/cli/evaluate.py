@@ -14,6 +14,7 @@ from shared.evaluation.predictors import Predictor, open_artifact
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
 from shared.evaluation.show import show_metrics, show_report
+from shared.files import make_folder
 from shared.run import Run
 from shared.settings import DataSettings, setting
 
@@ -38,7 +39,10 @@ def settings_class(app: App) -> type:
 
 def run(app: App, arguments: Any) -> int:
     reports = []
-    for named in arguments.artifact or [None]:
+    if arguments.output:
+        make_folder(arguments.output)
+    named_all = arguments.artifact or [None]
+    for number, named in enumerate(named_all, 1):
         predictor = open_artifact(meant(app, named), app, arguments.threads)
         fits(app, predictor)
         source = data_of(app, predictor, arguments)
@@ -47,7 +51,7 @@ def run(app: App, arguments: Any) -> int:
             report = score(predictor, predictor.inputs, split, app.scorer(predictor.facts), advance=advance)
         report.about = {"app": app.name, "artifact": str(predictor.path), "kind": predictor.kind,
                         "data": source.data, "split": arguments.split, "date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        keep(predictor, report, arguments)
+        keep(predictor, report, arguments, f"-{number}" if len(named_all) > 1 else "")
         show_report(report, app.headline, console)
         reports.append(report)
     if len(reports) > 1:
@@ -84,7 +88,7 @@ def pick(dataset: Dataset, name: str) -> Any:
     return split
 
 
-def keep(predictor: Predictor, report: Report, arguments: Any) -> None:
+def keep(predictor: Predictor, report: Report, arguments: Any, mark: str) -> None:
     """Files the report: where asked, else beside the run; every look at the test split is logged in the run."""
     folder = Path(arguments.output) if arguments.output else None
     if predictor.kind == "run":
@@ -94,5 +98,6 @@ def keep(predictor: Predictor, report: Report, arguments: Any) -> None:
         folder = folder or own.folder / "evaluations"
     if folder:
         stem = f"{arguments.split}-{Path(report.about['data'].replace(':', '-')).name}"
+        stem += mark if arguments.output else ""
         report.save(folder, stem)
         tell(f"Report and figures: {folder / stem}.json, {folder / stem}/")

@@ -30,6 +30,8 @@ def settings_class(app: App) -> type:
 
 def run(app: App, arguments: Any) -> int:
     there = Run.open(meant(app, arguments.run))
+    if there.app != app.name:
+        raise UserError(f"{there.folder} is a run of {there.app}: use `pocketconv {there.app}`.")
     variants = [name.strip() for name in arguments.variants.split(",")]
     if wrong := [name for name in variants if name not in VARIANTS]:
         raise UserError(f"--variants: there is no '{wrong[0]}'; there are {', '.join(VARIANTS)}.")

@@ -1,5 +1,6 @@
 """The verb `fit`."""
 
+import shlex
 from dataclasses import fields, make_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ def run(app: App, arguments: Any) -> int:
     refuse(settings, app.refused, app.name)
     if settings.resume:
         settings, there = resumed(app, settings, arguments.given)
+    elif settings.from_run:
+        source = Run.open(settings.from_run)
+        if source.app != app.name:
+            raise UserError(f"{source.folder} is a run of {source.app}: --from takes one of {app.name}.")
     # Data first: what is wrong with them shows in a second, before TensorFlow is loaded.
     from shared.data.checks import check
     from shared.data.splits import folds
@@ -46,6 +51,7 @@ def run(app: App, arguments: Any) -> int:
             summary = cross_validate(app, settings, dataset, pairs, there, tell, progress, verbose)
             there.write("folds.json", summary)
             key = app.headline.key
+            there.mark(state="finished", score=summary["mean"][key])
             tell(f"{key} over {settings.folds} folds: {app.headline.show(summary['mean'][key])} "
                  f"± {app.headline.show(summary['standard_deviation'][key])} (standard deviation)")
             if arguments.json:
@@ -53,8 +59,8 @@ def run(app: App, arguments: Any) -> int:
             return 0
         report = fit(app, settings, dataset, there, tell, progress, verbose)
     except Interrupted as stop:
-        raise KeyboardInterrupt(f"Stopped and saved. Go on with: pocketconv {app.name} fit --resume {there.folder}"
-                                ) from stop
+        again = shlex.join(["pocketconv", app.name, "fit", "--resume", str(there.folder)])
+        raise KeyboardInterrupt(f"Stopped and saved. Go on with: {again}") from stop
     show_report(report, app.headline, console)
     tell(f"Kept in {there.folder}; curves and pictures: tensorboard --logdir {there.folder.parent}")
     if arguments.json:

@@ -35,6 +35,8 @@ class Parser(jsonargparse.ArgumentParser):
                 f": did you mean '{near[0]}'?" if near else f"; {self.prog} --print-config shows all keys.")
         if "File does not exist" in message:
             return f"There is no config file {self.config}."
+        if "Unexpected config" in message:
+            return f"{self.config} is no YAML file of settings: it holds no keys and values."
         if "Problems parsing config" in message:
             return f"{self.config} is no YAML file of settings: {' '.join(message.split(':', 1)[1].split())}."
         if found := re.search(r"argument (\S+): expected (?:one|1) argument", message):
@@ -61,7 +63,8 @@ def make_parser(prog: str, summary: str, settings: type, help_all: bool = False,
         help_all: show the advanced settings too.
         end: last words of the help, as they are.
     """
-    parser = Parser(prog=prog, description=summary, epilog=end, add_help=True, exit_on_error=True, default_meta=False,
+    parser = Parser(prog=prog, description=summary, epilog=end, add_help=True, exit_on_error=True, allow_abbrev=False,
+                    default_meta=False,
                     formatter_class=Formatter)
     parser.add_argument("--config", action="config", help="YAML file of settings; flags after it win")
     for action in [a for a in parser._actions if "--print_config" in a.option_strings]:

@@ -1,7 +1,7 @@
 """The verb `predict`."""
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import field, make_dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -14,6 +14,7 @@ from shared.cli.evaluate import fits
 from shared.cli.terminal import result, tell
 from shared.errors import UserError
 from shared.evaluation.predictors import Predictor, open_artifact
+from shared.files import make_folder
 from shared.settings import setting
 
 
@@ -36,20 +37,25 @@ def run(app: App, arguments: Any) -> int:
     predictor = open_artifact(meant(app, arguments.artifact), app, arguments.threads)
     fits(app, predictor)
     bad = 0
-    for argument in expand(arguments.inputs, app.file_types):
+    for named in arguments.inputs:
         try:
-            raw = app.read_input(argument, predictor.facts)
+            inputs = expand(named, app.file_types)
         except UserError as error:
             tell(str(error))
             bad += 1
             continue
-        answer = answer_one(app, predictor, raw)
-        if arguments.output:
-            folder = Path(arguments.output)
-            folder.mkdir(parents=True, exist_ok=True)
-            app.write(raw, answer, predictor.facts, folder, Path(argument).stem)
-        result({"input": argument, **app.to_json(answer, predictor.facts)} if arguments.json
-               else f"{argument}: {app.show(raw, answer, predictor.facts)}")
+        for argument in inputs:
+            try:
+                raw = app.read_input(argument, predictor.facts)
+            except UserError as error:
+                tell(str(error))
+                bad += 1
+                continue
+            answer = answer_one(app, predictor, raw)
+            if arguments.output:
+                app.write(raw, answer, predictor.facts, make_folder(arguments.output), Path(argument).stem)
+            result({"input": argument, **app.to_json(answer, predictor.facts)} if arguments.json
+                   else f"{argument}: {app.show(raw, answer, predictor.facts)}")
     return 2 if bad else 0
 
 
@@ -62,17 +68,15 @@ def answer_one(app: App, predictor: Predictor, raw: Raw) -> Answer:
     return app.join(answers)
 
 
-def expand(arguments: list[str], file_types: Collection[str]) -> Iterator[str]:
-    """Inputs one by one: lines of standard input for `-`, files of the app's types for a folder."""
-    for argument in arguments:
-        if argument == "-":
-            yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
-        elif Path(argument).is_dir():
-            inside = sorted(path for path in Path(argument).rglob("*") if path.is_file()
-                            and (not file_types or path.suffix.lower() in file_types))
-            if not inside:
-                raise UserError(f"The folder {argument} holds no files to answer"
-                                + (f": {', '.join(sorted(file_types))} are taken." if file_types else "."))
-            yield from map(str, inside)
-        else:
-            yield argument
+def expand(argument: str, file_types: Collection[str]) -> Iterable[str]:
+    """Lines of standard input for `-`, files of the app's types for a folder (UserError where it has none)."""
+    if argument == "-":
+        return (line.rstrip("\n") for line in sys.stdin if line.strip())
+    if not Path(argument).is_dir():
+        return [argument]
+    inside = sorted(str(path) for path in Path(argument).rglob("*") if path.is_file()
+                    and (not file_types or path.suffix.lower() in file_types))
+    if not inside:
+        raise UserError(f"The folder {argument} holds no files to answer"
+                        + (f": {', '.join(sorted(file_types))} are taken." if file_types else "."))
+    return inside

@@ -4,8 +4,6 @@ from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from shared.app import App
 from shared.cli.terminal import console, result, tell
 from shared.errors import UserError
@@ -27,13 +25,13 @@ def run(app: App, arguments: Any) -> int:
     for each in runs_of(app.name, Path(arguments.folder)):
         try:
             record = each.read("run.json")
-            settings = yaml.safe_load((each.folder / "settings.yaml").read_text(encoding="utf-8"))
-        except (UserError, OSError) as error:
+            settings = each.settings(app)
+        except UserError as error:
             tell(f"Left out: {error}")
             continue
         rows.append({"run": str(each.folder), "state": record["state"], app.headline.key: record.get("score"),
                      "parameters": record.get("parameters"), "cpu_minutes": record.get("cpu_minutes"),
-                     **{key: settings.get(key) for key in SHOWN}})
+                     **{key: getattr(settings, key, None) for key in SHOWN}})
     if not rows:
         tell(f"No runs of {app.name} in {arguments.folder} yet: `pocketconv {app.name} fit` makes one.")
     else:

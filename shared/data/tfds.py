@@ -29,7 +29,9 @@ def load_tfds(name: str, data_dir: str | None, size: tuple[int, int] | None = No
     """
     load_tensorflow()
     import tensorflow_datasets as tfds
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    from tensorflow_datasets.core.download import downloader
+    for chatty in ("absl", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     tfds.disable_progress_bar()
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -44,8 +46,11 @@ def load_tfds(name: str, data_dir: str | None, size: tuple[int, int] | None = No
     if not isinstance(features[image], tfds.features.Image) or not isinstance(features[label],
                                                                               tfds.features.ClassLabel):
         raise UserError(f"tfds:{name} is no image-classification set: its pair is {image} and {label}.")
+    downloader.MAX_RETRIES = 3  # ten would take minutes to say that there is no network
     try:
+        tfds.enable_progress_bar()
         builder.download_and_prepare()
+        tfds.disable_progress_bar()
     except Exception as error:  # of many kinds: no network, no space, a site that is gone
         raise UserError(f"tfds:{name} is not prepared in {builder.data_dir} and cannot be downloaded "
                         f"({type(error).__name__}): name its folder by --data-dir, or use --data sample, "

@@ -52,7 +52,7 @@ def show_comparison(rows: list[dict[str, Any]], console: Console, title: str = "
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     for key in keys:
         numeric = all(isinstance(row.get(key), int | float | None) for row in rows)
-        table.add_column(key, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(key, justify="right" if numeric else "left", overflow="fold", no_wrap=key == keys[0])
     for row in rows:
         table.add_row(*(number(row.get(key)) for key in keys))
     console.print(table)

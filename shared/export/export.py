@@ -19,7 +19,7 @@ from shared.export.model_card import model_card
 from shared.export.proof import golden_record, prove
 from shared.export.runtimes import SIGNATURE
 from shared.export.saved_model import write_saved_model
-from shared.files import arrays_to_bytes, write_atomically
+from shared.files import arrays_to_bytes, make_folder, write_atomically
 from shared.metadata import pack
 from shared.run import Run
 from shared.signature import check_raw
@@ -48,7 +48,7 @@ def export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[st
         UserError: something stands in `folder` that may not be replaced.
     """
     clear(folder, force)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".tmp", dir=folder.parent))
     beside.chmod(0o755)
     try:

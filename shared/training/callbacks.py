@@ -47,13 +47,17 @@ class Validate(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         copy_weights(self.network, self.served, self.model.optimizer)
+        if not all(np.isfinite(weight).all() for weight in self.served.get_weights()):
+            raise UserError(f"A weight is no number after epoch {epoch + 1}: lower --learning-rate, or set "
+                            f"--clip-norm 1; nothing since the last checkpoint was saved.")
         self.report = self.measure()
         rate = float(np.asarray(self.model.optimizer.learning_rate))
         record = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()},
                   **{f"val_{key}": value for key, value in self.report.metrics.items()}, "learning_rate": rate}
         self.records = [*self.records[:epoch], record]
         score = self.report.metrics[self.headline.key]
-        if self.headline.better(score, self.best) or not self.run.network.exists():
+        # Of equal epochs the later one is kept: its learning rate is lower, its average longer.
+        if not self.headline.better(self.best, score) or not self.run.network.exists():
             beside = self.run.network.with_name("model.tmp.keras")
             self.served.save(beside)
             beside.replace(self.run.network)

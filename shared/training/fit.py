@@ -93,7 +93,7 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     with precision(settings.precision):
         network = model.network()
         trainer = model.trainer(network)
-    if settings.from_run:
+    if settings.from_run and not (run.checkpoints / "index.json").exists():
         tell(start_from(app, Run.open(settings.from_run), network, facts))
     served = network if settings.precision == "float32" and not settings.ema else model.network()
 
@@ -135,6 +135,8 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
         run.mark(cpu_minutes=round(spent + (time.process_time() - cpu) / 60, 3))
     run.write("history.json", {"epochs": validate.records})
 
+    if not run.network.exists():
+        raise UserError(f"{run.network} is missing, and no epoch is left to make it anew: raise --epochs.")
     served.load_weights(run.network)
     facts.values |= model.calibrate(served, validation)
     facts.save(run.folder)
@@ -185,13 +187,14 @@ def cross_validate(app: App, settings: Any, dataset: Dataset, pairs: Iterable[tu
         part = complete(replace(dataset, splits=splits), settings.validation, settings.test, settings.seed)
         fold = replace(settings, folds=0)
         keras.backend.clear_session()
-        own = Run.create(run.folder / f"fold-{number}", app, fold)
+        place = run.folder / f"fold-{number}"
+        own = Run.open(place) if (place / "run.json").exists() else Run.create(place, app, fold)
         fit(app, fold, part, own, tell, progress, verbose)
         facts = own.facts()
         model = app.build(fold, facts)
         rows.append(score(predict_with(model, load_network(model, own)), model.inputs, part.splits["test"],
                           app.scorer(facts)))
-    metrics = {key: [row.metrics[key] for row in rows] for key in rows[0].metrics}
+    metrics = {key: [row.metrics.get(key, 0.0) for row in rows] for key in rows[0].metrics}
     return {"folds": settings.folds,
             "mean": {key: float(np.mean(values)) for key, values in metrics.items()},
             "standard_deviation": {key: float(np.std(values, ddof=1)) for key, values in metrics.items()},
