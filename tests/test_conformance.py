@@ -45,7 +45,7 @@ def some_raw(app, run, count=8):
     from shared.run import Run
     facts = Run.open(run).facts()
     settings = Run.open(run).settings(app)
-    return app.load(settings, facts).splits["test"].take(np.arange(count))
+    return app.dataset(settings, facts).splits["test"].take(np.arange(count))
 
 
 def test_a_run_is_complete(app, shipped):

@@ -19,7 +19,7 @@ from shared.export.model_card import model_card
 from shared.export.proof import golden_record, prove
 from shared.export.runtimes import SIGNATURE
 from shared.export.saved_model import write_saved_model
-from shared.files import arrays_to_bytes, make_folder, write_atomically
+from shared.files import arrays_to_bytes, write_atomically
 from shared.metadata import pack
 from shared.run import Run
 from shared.signature import check_raw
@@ -48,8 +48,11 @@ def export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[st
         UserError: something stands in `folder` that may not be replaced.
     """
     clear(folder, force)
-    make_folder(folder.parent)
-    beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".tmp", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made a folder ({error.strerror}): choose another --output.") from error
     beside.chmod(0o755)
     try:
         record = _export(app, run, dataset, beside, variants, max_drop, batch, tell, progress)
