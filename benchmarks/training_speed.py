@@ -24,7 +24,7 @@ from shared.training.optimizers import optimizer
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="cnn", choices=["cnn", "resnet", "separable"])
+    parser.add_argument("--model", default="cnn", choices=["cnn", "allconv", "resnet", "separable"])
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds of each, after one to warm up")
     parser.add_argument("--epochs", type=int, default=4, help="passes over the 5,000 images a round")

@@ -22,7 +22,7 @@ from PIL import Image
 
 from benchmarks.prepare_mnist import idx
 
-FLAGS = "--model resnet --epochs 60 --batch-size 16 --learning-rate 0.001 --validation 0.2"
+FLAGS = "--model allconv --epochs 40 --batch-size 16 --learning-rate 0.001 --dropout 0.3 --validation 0.2"
 
 
 def write_folders(images: np.ndarray, labels: np.ndarray, count: int, seed: int, folder: Path) -> None:
@@ -52,7 +52,7 @@ def accuracy(flags: str, run: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
-    parser.add_argument("--run", type=Path, required=True, help="a run of --model resnet on MNIST")
+    parser.add_argument("--run", type=Path, required=True, help="a run of --model allconv on MNIST")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
