@@ -32,7 +32,7 @@ class Facts:
 
     def files(self) -> dict[str, bytes]:
         """The facts as files by name, for a folder or for the zip inside a `.tflite`."""
-        found = {"facts.json": json.dumps(self.values, indent=1, ensure_ascii=False).encode()}
+        found = {"facts.json": json.dumps(self.values, ensure_ascii=False).encode()}
         if self.arrays:
             found["facts.npz"] = arrays_to_bytes(self.arrays)
         return found

@@ -33,7 +33,7 @@ def inputs_of(record: dict[str, Any], signature: str = "serving_default") -> dic
 def pack(model: bytes, record: dict[str, Any], facts: Facts) -> bytes:
     """The model with its record, facts and `labels.txt` behind it; equal bytes for equal contents."""
     record = {**record, "model_bytes": len(model), "model_sha256": hashlib.sha256(model).hexdigest()}
-    files = {RECORD: json.dumps(record, indent=1, ensure_ascii=False).encode(), **facts.files()}
+    files = {RECORD: json.dumps(record, ensure_ascii=False).encode(), **facts.files()}
     if facts.get("labels"):
         files["labels.txt"] = "\n".join(map(str, facts["labels"])).encode()
     buffer = io.BytesIO(model)

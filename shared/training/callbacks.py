@@ -154,6 +154,8 @@ class Resume(keras.callbacks.Callback):
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)
             self.loaded = None
+            if not self.skip:  # saved at the end of an epoch, whose sums must not go on into this one
+                self.model.reset_metrics()
         self.feed.begin(epoch, self.skip)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:

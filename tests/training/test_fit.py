@@ -300,6 +300,14 @@ def test_patience_stops_after_so_many_epochs_without_a_better_score(stalled):
     assert json.loads((stalled.folder / "best.json").read_text())["epoch"] == 4  # of equal ones the later
 
 
+def test_going_on_at_an_epoch_gives_the_same_history_and_weights(plain, tmp_path):
+    made = trained(tmp_path / "run", epochs=1)
+    resumed(made, epochs=2)
+    assert history(tmp_path / "run") == history(plain.folder)
+    for got, want in zip(saved(tmp_path / "run").get_weights(), saved(plain.folder).get_weights(), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
 def test_plateau_lowers_the_rate_where_the_score_stalls(stalled):
     np.testing.assert_allclose([row["learning_rate"] for row in history(stalled.folder)],
                                [1e-12, 1e-12, 0.5e-12, 0.25e-12], rtol=1e-5)
