@@ -59,8 +59,15 @@ class Decoded:
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+    def __getitem__(self, indices: np.ndarray) -> Any:
         return np.stack([self.decode(self.items[i]) for i in indices])
+
+
+class Varied(Decoded):
+    """A column whose rows differ in shape (images of any size): gathered rows are a list of arrays."""
+
+    def __getitem__(self, indices: np.ndarray) -> Any:
+        return [self.decode(self.items[i]) for i in indices]
 
 
 @dataclass
