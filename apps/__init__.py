@@ -1,3 +1,3 @@
 """The apps, by name. Nothing is imported here: help must not load TensorFlow."""
 
-APPS = {"mnist": "apps.mnist.app:Mnist"}
+APPS = {"mnist": "apps.mnist.app:Mnist", "segment": "apps.segment.app:Segment"}

@@ -1,43 +1,51 @@
-"""A shipped file against the Keras model it was made from, on a whole split: do labels and probabilities agree?
+"""Two artifacts of one model on a whole split, such as a run and its file, or float32 and int8: do they agree?
 
-    python -m benchmarks.parity APP RUN FILE [--split test] [--data-dir DIR]
+    python -m benchmarks.parity APP ARTIFACT ARTIFACT [--split test] [--data DATA] [--data-dir DIR]
 
-Prints, for each output, how many examples differ and the largest difference.
+Prints, for each answer, the share of equal numbers (of whole numbers; of others those within 1e-4) and the largest
+difference. The data are those that the first was trained on where it is a run, else name them.
 """
 
 import argparse
+from types import SimpleNamespace
 
 import numpy as np
 
 from apps import APPS
 from shared.app import find_app
+from shared.cli.evaluate import data_of, pick
+from shared.evaluation.answering import answering
 from shared.evaluation.predictors import open_artifact
-from shared.run import Run
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("app")
-    parser.add_argument("run")
-    parser.add_argument("file")
+    parser.add_argument("artifacts", nargs=2)
     parser.add_argument("--split", default="test")
+    parser.add_argument("--data")
     parser.add_argument("--data-dir")
     args = parser.parse_args()
     app = find_app(args.app, APPS)
-    keras_model, shipped = open_artifact(args.run, app), open_artifact(args.file, app)
-    settings = Run.open(args.run).settings(app)
-    settings.data_dir = args.data_dir or settings.data_dir
-    split = app.dataset(settings, keras_model.facts).splits[args.split]
+    both = [open_artifact(path, app) for path in args.artifacts]
+    wanted = SimpleNamespace(data=args.data, data_dir=args.data_dir, limit=0, max_bad=0.01)
+    split = pick(app.dataset(data_of(app, both[0], wanted), both[0].facts), args.split)
+    answers = [answering(app, predictor, predictor.inputs, predictor.facts) for predictor in both]
+    equal: dict[str, int] = {}
+    total: dict[str, int] = {}
     worst: dict[str, float] = {}
-    different: dict[str, int] = {}
-    for _, columns in split.batches(500):
-        want, got = (predict({name: columns[name] for name in shipped.inputs}) for predict in (keras_model, shipped))
-        for name in want:
-            gap = np.abs(want[name].astype(np.float64) - got[name])
-            worst[name] = max(worst.get(name, 0.0), float(gap.max()))
-            different[name] = different.get(name, 0) + int((gap.reshape(len(gap), -1).max(1) > 1e-4).sum())
-    for name in worst:
-        print(f"{name:14} {different[name]} of {len(split):,} differ by more than 1e-4; largest {worst[name]:.2g}")
+    for indices, columns in split.batches(split.gathered(64)):
+        rows = [{name: column[row] for name, column in columns.items()} for row in range(len(indices))]
+        for first, second in zip(*(answer(rows) for answer in answers), strict=True):
+            for name in first.keys() & second.keys():
+                gap = np.abs(first[name].astype(np.float64) - second[name])
+                near = gap == 0 if np.issubdtype(first[name].dtype, np.integer) else gap <= 1e-4
+                equal[name] = equal.get(name, 0) + int(near.sum())
+                total[name] = total.get(name, 0) + gap.size
+                worst[name] = max(worst.get(name, 0.0), float(gap.max()))
+    for name in sorted(total):
+        print(f"{name:14} {100 * equal[name] / total[name]:.4f} % of {total[name]:,} numbers equal on {len(split):,} "
+              f"examples; largest difference {worst[name]:.2g}")
 
 
 if __name__ == "__main__":

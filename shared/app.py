@@ -3,7 +3,7 @@
 import importlib
 import importlib.metadata
 from abc import ABC, abstractmethod
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -84,6 +84,10 @@ class App(ABC):
             dataset = complete(dataset, settings.validation, settings.test, settings.seed)
         return limit(dataset, settings.limit, settings.seed) if settings.limit else dataset
 
+    def examine(self, dataset: Dataset) -> list[str]:
+        """What a person should know of the complete splits before training. Raises UserError."""
+        return []
+
     @abstractmethod
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
         """What the pipeline must know, from training data alone."""
@@ -99,13 +103,16 @@ class App(ABC):
     def golden(self, facts: Facts) -> Raw:
         """A batch of about ten raw inputs that fit `facts` and may be shipped, whatever the run was trained on."""
 
-    def cut(self, raw: Raw, inputs: dict[str, Tensor]) -> list[Raw]:
-        """One raw input of any size as raw inputs of the signature's fixed size. NumPy only."""
+    def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
+        """One raw input of any size as raw inputs of the signature's fixed size, lazily. NumPy only."""
         return [raw]
 
-    def join(self, answers: list[Answer]) -> Answer:
-        """The answer to a raw input from the answers to its cuts."""
-        return answers[0]
+    def join(self, raw: Raw, answers: Iterator[Answer], inputs: dict[str, Tensor], facts: Facts) -> Answer:
+        """The answer to a raw input; takes as many of `answers` as it was cut into, in the order of `cut`.
+
+        Answers of a run hold what `Model.details` adds, those of an exported file do not.
+        """
+        return next(answers)
 
     @abstractmethod
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
@@ -115,9 +122,9 @@ class App(ABC):
     def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
         """An answer as one JSON object for machines."""
 
-    def write(self, raw: Raw, answer: Answer, facts: Facts, folder: Path, stem: str) -> list[Path]:
-        """Writes an answer's files (masks, overlays) where the task has any."""
-        return []
+    def files(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, bytes]:
+        """An answer as files, where the task has any: contents by what comes behind the input's name (`-mask.png`)."""
+        return {}
 
     def build(self, settings: Any, facts: Facts) -> "Model":
         module, name = self.model_class.split(":")

@@ -1,7 +1,7 @@
 """The contract of an app's TensorFlow part: preprocess, network, postprocess, and how the network is trained."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +52,18 @@ class Model(ABC):
     def postprocess(self, outputs: Any) -> Tensors:
         """A batch of network outputs to answers by name."""
 
-    def pipeline(self, network: keras.Model) -> Callable[[Tensors], Tensors]:
+    def details(self, outputs: Any) -> Tensors:
+        """More answers that a run gives and a shipped file does not, for joining (probabilities of each class)."""
+        return {}
+
+    def pipeline(self, network: keras.Model, details: bool = False) -> Callable[[Tensors], Tensors]:
         """Preprocess, network and postprocess as one function of raw tensors: what is scored and what is shipped."""
         def answer(raw: Tensors) -> Tensors:
             with tf.name_scope("preprocess"):
                 inputs = self.preprocess(raw)
             outputs = network(inputs, training=False)
             with tf.name_scope("postprocess"):
-                return self.postprocess(outputs)
+                return {**self.postprocess(outputs), **(self.details(outputs) if details else {})}
         return answer
 
     def signatures(self, network: keras.Model) -> dict[str, Signature]:
@@ -74,25 +78,37 @@ class Model(ABC):
     def losses(self) -> dict[str, Any]:
         """Keyword arguments of `compile`: `loss`, and `weighted_metrics` that the progress bar shows."""
 
+    def examples(self, train: Split) -> Split:
+        """What `fit` is fed: rows of one shape, made from training examples of any (windows, resized images)."""
+        return train
+
     @abstractmethod
     def target(self, columns: Tensors) -> Any:
         """A batch of truth columns to what the loss takes."""
 
     def weight(self, columns: Tensors) -> tf.Tensor | None:
-        """A batch of truth columns to example weights, float32 `[batch]`; None weighs all alike."""
+        """A batch of truth columns to weights, float32 `[batch]` or as the loss takes them; None weighs all alike."""
         return None
 
     augments_raw = False
     """Whether `augment_raw` does anything; if so, preprocess runs afresh every epoch."""
 
-    def augment_raw(self, raw: Tensors, keys: tf.Tensor) -> Tensors:
-        """Changes a batch of raw inputs by random numbers drawn from `keys`, uint32 `[batch]`."""
-        return raw
+    def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
+        """Changes a batch of columns, raw inputs and truth alike, by random numbers drawn from `keys`, uint32
+        `[batch]`. Compiled by XLA."""
+        return columns
 
     def augment(self, inputs: Any, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
         """Changes a batch of network inputs, targets and weights by random numbers drawn from `keys`."""
         return inputs, targets, weights
 
-    def calibrate(self, network: keras.Model, validation: Split) -> dict[str, Any]:
-        """More facts found on validation data after training (thresholds, weights of a language model)."""
+    def calibrate(self, network: keras.Model, validation: Split,
+                  answer: Callable[[list[dict[str, Any]]], Iterator[dict[str, Any]]]) -> dict[str, Any]:
+        """More facts found on validation data after training (thresholds, weights of a language model).
+
+        Args:
+            network: the best one.
+            validation: what to choose by.
+            answer: what the run answers without these facts, see `shared.evaluation.answering`.
+        """
         return {}

@@ -11,7 +11,7 @@ from apps import APPS
 ROOT = Path(__file__).parents[1]
 # The lower a room, the earlier in this list; a file imports from its own room and from lower ones.
 ROOMS = [
-    ("shared.errors", "shared.files", "shared.quiet", "shared.signature",
+    ("shared.errors", "shared.files", "shared.memory", "shared.quiet", "shared.signature",
      "shared.layers", "shared.losses", "shared.metrics"),
     ("shared.settings", "shared.facts", "shared.metadata", "shared.networks"),
     ("shared.data.dataset", "shared.data.splits", "shared.evaluation.report"),

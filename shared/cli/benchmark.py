@@ -1,7 +1,5 @@
 """The verb `benchmark`."""
 
-import resource
-import sys
 from dataclasses import make_dataclass
 from typing import Any, Optional
 
@@ -15,6 +13,7 @@ from shared.errors import UserError
 from shared.evaluation.latency import latencies
 from shared.evaluation.predictors import open_artifact
 from shared.evaluation.show import show_comparison
+from shared.memory import peak_memory_mb
 from shared.settings import setting
 
 
@@ -35,10 +34,9 @@ def run(app: App, arguments: Any) -> int:
         fits(app, predictor)
         with progress(f"{threads} thread(s)", None) as advance:
             times = latencies(predictor, arguments.rounds, advance)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
         rows.append({"threads": threads if predictor.kind == "tflite" else "all",
                      "median_ms": round(float(np.median(times)), 4), "least_ms": round(float(times[0]), 4),
-                     "p95_ms": round(float(np.quantile(times, 0.95)), 4), "peak_memory_mb": round(peak, 1)})
+                     "p95_ms": round(float(np.quantile(times, 0.95)), 4), "peak_memory_mb": peak_memory_mb()})
         if predictor.kind != "tflite":
             break
     show_comparison(rows, console, f"{path}, one input a call")

@@ -10,6 +10,7 @@ from shared.cli.artifacts import meant
 from shared.cli.terminal import console, progress, result, tell
 from shared.data.dataset import Dataset
 from shared.errors import UserError
+from shared.evaluation.answering import answering
 from shared.evaluation.predictors import Predictor, open_artifact
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
@@ -48,7 +49,8 @@ def run(app: App, arguments: Any) -> int:
         source = data_of(app, predictor, arguments)
         split = pick(app.dataset(source, predictor.facts), arguments.split)
         with progress(f"{arguments.split} split", len(split)) as advance:
-            report = score(predictor, predictor.inputs, split, app.scorer(predictor.facts), advance=advance)
+            answer = answering(app, predictor, predictor.inputs, predictor.facts)
+            report = score(answer, split, app.scorer(predictor.facts), advance=advance)
         report.about = {"app": app.name, "artifact": str(predictor.path), "kind": predictor.kind,
                         "data": source.data, "split": arguments.split, "date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         keep(predictor, report, arguments, f"-{number}" if len(named_all) > 1 else "")

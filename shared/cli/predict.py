@@ -6,15 +6,14 @@ from dataclasses import field, make_dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-import numpy as np
-
 from shared.app import Answer, App, Raw
 from shared.cli.artifacts import meant
 from shared.cli.evaluate import fits
-from shared.cli.terminal import result, tell
+from shared.cli.terminal import progress, result, tell
 from shared.errors import UserError
+from shared.evaluation.answering import answering
 from shared.evaluation.predictors import Predictor, open_artifact
-from shared.files import make_folder
+from shared.files import make_folder, write_atomically
 from shared.settings import setting
 
 
@@ -25,7 +24,8 @@ def settings_class(app: App) -> type:
             "positional": True, "metavar": "INPUT"})),
         ("artifact", Optional[str], setting(None, "a run, a SavedModel or a .tflite [the latest run]",
                                             metavar="PATH")),
-        ("output", Optional[str], setting(None, "folder for answers that are files", metavar="DIR")),
+        ("output", Optional[str], setting(None, "folder for answers that are files (masks, overlays)", metavar="DIR")),
+        ("force", bool, setting(False, "replace files of that name in --output")),
         ("threads", int, setting(0, "threads of a .tflite (0: all)", at_least=0, at_most=256)),
         ("json", bool, setting(False, "one JSON object a line"))], kw_only=True)
 
@@ -36,6 +36,7 @@ def run(app: App, arguments: Any) -> int:
         raise UserError(f"Name what to answer, e.g. `pocketconv {app.name} predict FILE`, or - for standard input.")
     predictor = open_artifact(meant(app, arguments.artifact), app, arguments.threads)
     fits(app, predictor)
+    answer_rows = answering(app, predictor, predictor.inputs, predictor.facts)
     bad = 0
     for named in arguments.inputs:
         try:
@@ -44,28 +45,32 @@ def run(app: App, arguments: Any) -> int:
             tell(str(error))
             bad += 1
             continue
-        for argument in inputs:
-            try:
-                raw = app.read_input(argument, predictor.facts)
-            except UserError as error:
-                tell(str(error))
-                bad += 1
-                continue
-            answer = answer_one(app, predictor, raw)
-            if arguments.output:
-                app.write(raw, answer, predictor.facts, make_folder(arguments.output), Path(argument).stem)
-            result({"input": argument, **app.to_json(answer, predictor.facts)} if arguments.json
-                   else f"{argument}: {app.show(raw, answer, predictor.facts)}")
+        with progress(named, len(inputs) if isinstance(inputs, list) else None) as advance:
+            for argument in inputs:
+                try:
+                    raw = app.read_input(argument, predictor.facts)
+                    [answer] = answer_rows([raw])
+                    if arguments.output:
+                        inside = Path(argument).relative_to(named) if Path(named).is_dir() else Path(argument).name
+                        write(app, raw, answer, predictor, Path(arguments.output) / inside, arguments.force)
+                except UserError as error:
+                    tell(str(error))
+                    bad += 1
+                else:
+                    result({"input": argument, **app.to_json(answer, predictor.facts)} if arguments.json
+                           else f"{argument}: {app.show(raw, answer, predictor.facts)}")
+                advance(1)
     return 2 if bad else 0
 
 
-def answer_one(app: App, predictor: Predictor, raw: Raw) -> Answer:
-    """The answer to one raw input of any size, without batch axis."""
-    answers = []
-    for piece in app.cut(raw, predictor.inputs):
-        batch = predictor({name: np.expand_dims(array, 0) for name, array in piece.items()})
-        answers.append({name: array[0] for name, array in batch.items()})
-    return app.join(answers)
+def write(app: App, raw: Raw, answer: Answer, predictor: Predictor, place: Path, force: bool) -> None:
+    """Writes an answer's files, named after `place`; what stands there is replaced only where `force` allows it."""
+    for name, content in app.files(raw, answer, predictor.facts).items():
+        path = place.parent / f"{place.stem}{name}"
+        if path.exists() and not force:
+            raise UserError(f"{path} is there already: choose another --output, or replace it by --force.")
+        make_folder(path.parent)
+        write_atomically(path, content)
 
 
 def expand(argument: str, file_types: Collection[str]) -> Iterable[str]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-Columns = dict[str, np.ndarray]
+Columns = dict[str, Any]
 
 
 class Column(Protocol):
@@ -86,7 +86,7 @@ class Split:
         return len(next(iter(self.columns.values())))
 
     def take(self, indices: np.ndarray) -> Columns:
-        """Arrays by name, row i belonging to `indices[i]`."""
+        """Arrays by name, row i belonging to `indices[i]`; lists of arrays of columns that are `Varied`."""
         return {name: column[indices] for name, column in self.columns.items()}
 
     def select(self, indices: np.ndarray) -> "Split":
@@ -103,6 +103,13 @@ class Split:
             return column[indices]
         return Split({name: pick(column) for name, column in self.columns.items()},
                      {name: [values[i] for i in indices] for name, values in self.meta.items()})
+
+    def gathered(self, most: int, room: int = 64 << 20) -> int:
+        """How many rows to gather at once: at most `most`, and about `room` bytes."""
+        if not len(self):
+            return 1
+        size = sum(np.asarray(column[0]).nbytes for column in self.take(np.arange(1)).values())
+        return max(1, min(most, room // max(1, size)))
 
     def batches(self, size: int) -> Iterator[tuple[np.ndarray, Columns]]:
         """(indices, columns) in order, the last batch as short as it comes."""

@@ -6,12 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from shared.data.dataset import Dataset, Decoded, Split
+from shared.data.dataset import Dataset, Decoded, Split, Varied
 from shared.errors import UserError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -25,8 +27,22 @@ TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: I
 SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
-def fit_pixels(pixels: np.ndarray | Image.Image, height: int, width: int, channels: int) -> np.ndarray:
-    """An image brought to uint8 `[height, width, channels]`.
+@dataclass(frozen=True)
+class Stored:
+    """The bytes of an image file that lie in memory, named for messages. Its EXIF is not obeyed."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = str | os.PathLike | Stored
+
+
+def fit_pixels(pixels: np.ndarray | Image.Image, height: int | None, width: int | None, channels: int) -> np.ndarray:
+    """An image brought to uint8 `[height, width, channels]`, its own size where that is None.
 
     Colour becomes grey by ITU-R 601 luma, transparency white, 16 bits 8; size changes by antialiased bilinear
     resampling of the whole image, its proportions with it.
@@ -41,28 +57,45 @@ def fit_pixels(pixels: np.ndarray | Image.Image, height: int, width: int, channe
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
     image = image.convert("L" if channels == 1 else "RGB")
+    height, width = height or image.height, width or image.width
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(height, width, channels)
 
 
-def open_image(path: str | os.PathLike) -> Image.Image:
-    """A decoded image, turned as its EXIF says. Raises UserError where the file is no sound image."""
+def open_image(path: Source, most_pixels: int = MOST_PIXELS, still: bool = False) -> Image.Image:
+    """A decoded image, turned as its EXIF says.
+
+    Args:
+        path: the file, or its bytes.
+        most_pixels: above which it is refused undecoded.
+        still: refuse an animated file; otherwise its first frame is given.
+
+    Raises:
+        UserError: the file is no sound image, too large, or animated.
+    """
     try:
-        content = Path(path).read_bytes()
+        content = path.content if isinstance(path, Stored) else Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the name.") from error
+    if Image.MAX_IMAGE_PIXELS and most_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = most_pixels  # Pillow's own limit would bite first
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
-        if image.width * image.height > MOST_PIXELS:
+        if image.width * image.height > most_pixels:
             raise Image.DecompressionBombError(f"{image.width} x {image.height}")
+        frames = getattr(image, "n_frames", 1)
         image.load()
     except Image.DecompressionBombError as error:
-        raise UserError(f"{path} claims too many pixels ({error}): reduce it to at most {MOST_PIXELS // 10**6} "
+        raise UserError(f"{path} claims too many pixels ({error}): reduce it to at most {most_pixels // 10**6} "
                         f"million.") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
         raise UserError(f"{path} is no readable PNG, JPEG, BMP or WebP image (truncated, or another format): "
                         f"replace it or take it out.") from error
+    if still and frames > 1:
+        raise UserError(f"{path} is animated ({frames} frames): save the one that is meant as a file of its own.")
+    if isinstance(path, Stored):
+        return image
     with contextlib.suppress(Exception):  # odd EXIF of any kind: the image then stands as it is stored
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
         return image if turn is None else image.transpose(turn)
@@ -74,13 +107,22 @@ def read_image(path: str | os.PathLike, height: int, width: int, channels: int) 
     return fit_pixels(open_image(path), height, width, channels)
 
 
-def common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The (height, width) that at least half of the images share; else a square of their median side."""
-    most, count = Counter(map(tuple, sizes)).most_common(1)[0]
-    if 2 * count >= len(sizes) and max(most) <= LARGEST_SIDE:
-        return int(most[0]), int(most[1])
+def is_grey(image: Image.Image) -> bool:
+    """Whether an image has no colour to speak of, whatever its mode."""
+    if image.mode in ("RGB", "P"):
+        small = np.asarray(image.convert("RGB").resize((16, 16)), np.int16)
+        return bool(np.ptp(small, axis=-1).max() <= 2)
+    return image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F"))
+
+
+def common_size(sizes: Sequence[tuple[int, int]], most: int = LARGEST_SIDE) -> tuple[int, int]:
+    """The (height, width) that at least half of the images share; else a square of their median side; no side is
+    longer than `most`."""
+    usual, count = Counter(map(tuple, sizes)).most_common(1)[0]
+    if 2 * count >= len(sizes) and max(usual) <= most:
+        return int(usual[0]), int(usual[1])
     side = float(np.median([min(size) for size in sizes]))
-    side = int(min(max(8 * round(side / 8), 16), LARGEST_SIDE))
+    side = int(min(max(8 * round(side / 8), 16), most))
     return side, side
 
 
@@ -90,6 +132,14 @@ class Files(Decoded):
     def __getitem__(self, indices: np.ndarray) -> np.ndarray:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return np.stack(list(pool.map(lambda i: self.decode(self.items[i]), indices)))
+
+
+class VariedFiles(Varied):
+    """Image files of any size, decoded when asked for, several at once."""
+
+    def __getitem__(self, indices: np.ndarray) -> Any:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda i: self.decode(self.items[i]), indices))
 
 
 def load_image_folders(folder: str | os.PathLike, size: tuple[int, int] | None, channels: int | None,
@@ -162,11 +212,7 @@ def _look(paths: list[Path]) -> tuple[list[Path], dict[Path, tuple[tuple[int, in
             image = open_image(path)
         except UserError:
             return None
-        grey = image.mode in ("1", "L", "I", "I;16", "F", "LA")
-        if not grey and image.mode in ("RGB", "P"):
-            small = np.asarray(image.convert("RGB").resize((16, 16)), np.int16)
-            grey = bool(np.ptp(small, axis=-1).max() <= 2)
-        return (image.height, image.width), grey
+        return (image.height, image.width), is_grey(image)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         facts = dict(zip(paths, pool.map(one, paths), strict=True))

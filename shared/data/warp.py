@@ -7,16 +7,18 @@ Field = tuple[tf.Tensor, tf.Tensor]  # where each output pixel comes from: rows 
 
 
 def affine(height: int, width: int, angle: tf.Tensor, scale_y: tf.Tensor, scale_x: tf.Tensor, shear: tf.Tensor,
-           shift_y: tf.Tensor, shift_x: tf.Tensor) -> Field:
+           shift_y: tf.Tensor, shift_x: tf.Tensor, source: tuple[int, int] | None = None) -> Field:
     """A field that rotates, scales and shears about the centre, then shifts; all arguments float32 `[batch]`.
 
     Args:
-        height, width: of the images, in pixels.
+        height, width: of what is sampled, in pixels.
         angle: radians, counter-clockwise as one sees it.
         scale_y, scale_x: factors above 1 enlarge.
         shear: columns moved for each row.
         shift_y, shift_x: pixels, downwards and to the right.
+        source: height and width of the images that are sampled from, where they are larger or smaller.
     """
+    from_height, from_width = source or (height, width)
     y = tf.range(height, dtype=tf.float32) - (height - 1) / 2
     x = tf.range(width, dtype=tf.float32) - (width - 1) / 2
 
@@ -28,7 +30,7 @@ def affine(height: int, width: int, angle: tf.Tensor, scale_y: tf.Tensor, scale_
     cos, sin = each(tf.cos(angle)), each(tf.sin(angle))
     rows = (cos * y + sin * x) / each(scale_y)
     columns = (cos * x - sin * y) / each(scale_x) + each(shear) * rows
-    return rows + (height - 1) / 2, columns + (width - 1) / 2
+    return rows + (from_height - 1) / 2, columns + (from_width - 1) / 2
 
 
 def _smooth(size: int, cells: int) -> np.ndarray:
@@ -50,6 +52,24 @@ def elastic(noise: tf.Tensor, height: int, width: int, strength: float) -> Field
     rows, columns = tf.constant(_smooth(height, cells)), tf.constant(_smooth(width, cells).T)
     moved = strength * tf.matmul(tf.matmul(rows, noise), columns)
     return moved[:, 0], moved[:, 1]
+
+
+def mirrored(field: Field, height: int, width: int) -> Field:
+    """The field with what it asks for outside of images of this size reflected back into them."""
+    def fold(at: tf.Tensor, size: int) -> tf.Tensor:
+        last = float(size - 1)
+        return tf.clip_by_value(last - tf.abs(last - tf.abs(at)), 0.0, last)
+    return fold(field[0], height), fold(field[1], width)
+
+
+def nearest(labels: tf.Tensor, field: Field, fill: int) -> tf.Tensor:
+    """The labels, `[batch, h, w]`, nearest to the places of `field`; `fill` outside."""
+    height, width = labels.shape[1:]
+    rows, columns = (tf.cast(tf.round(at), tf.int32) for at in field)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    base = tf.reshape(tf.range(tf.shape(labels)[0]) * (height * width), [-1, 1, 1])
+    flat = base + tf.clip_by_value(rows, 0, height - 1) * width + tf.clip_by_value(columns, 0, width - 1)
+    return tf.where(inside, tf.gather(tf.reshape(labels, [-1]), flat), tf.cast(fill, labels.dtype))
 
 
 def sample(images: tf.Tensor, field: Field, fill: float = 0.0) -> tf.Tensor:

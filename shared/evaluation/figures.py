@@ -100,13 +100,16 @@ def _curve(figure: Curve) -> Drawing:
 
 
 def _gallery(figure: Gallery) -> Drawing:
-    columns = min(6, max(1, len(figure.pictures)))
+    aspect = max(1.0, float(np.median([picture.shape[1] / picture.shape[0] for picture in figure.pictures] or [1])))
+    columns = 6 if aspect < 1.4 else 3 if aspect < 1.8 else 2 if aspect < 5 else 1
+    width, size = 9.3 / columns, 7 if columns == 6 else 8
+    columns = min(columns, max(1, len(figure.pictures)))
     rows = max(1, -(-len(figure.pictures) // columns))
-    drawing = Drawing((1.55 * columns, 1.85 * rows + 0.4), layout="constrained")
+    drawing = Drawing((width * columns, (width / aspect + 0.3) * rows + 0.4), layout="constrained")
     drawing.suptitle(figure.title)
     for axes in drawing.subplots(rows, columns, squeeze=False).flat:
         axes.set_axis_off()
     for axes, picture, caption in zip(drawing.axes, figure.pictures, figure.captions, strict=False):
         axes.imshow(picture, cmap="gray" if picture.ndim == 2 else None, vmin=0, vmax=255)
-        axes.set_title(short(caption, 26), fontsize=7)
+        axes.set_title(short(caption, int(118 * width / size)), fontsize=size)
     return drawing

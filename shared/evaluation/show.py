@@ -30,7 +30,7 @@ def show_report(report: Report, headline: Headline, console: Console) -> None:
             continue
         title, shown = name, rows
         if name == "classes" and len(rows) > MOST_ROWS:
-            shown = sorted(rows, key=lambda row: row.get("f1", 0))[:MOST_ROWS]
+            shown = sorted(rows, key=lambda row: row.get("f1", row.get("iou")) or 0)[:MOST_ROWS]
             title = f"classes, the {MOST_ROWS} worst of {len(rows)}"
         elif name != "classes":
             shown = rows[:5]

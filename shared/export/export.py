@@ -3,24 +3,28 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shared.app import Answer, App
-from shared.data.dataset import Dataset
+from shared.app import Answer, App, Raw
+from shared.data.dataset import Dataset, Split
 from shared.errors import UserError
+from shared.evaluation.answering import answering
 from shared.evaluation.score import score
 from shared.export.convert import CALIBRATION, convert, operations
 from shared.export.model_card import model_card
 from shared.export.proof import golden_record, prove
 from shared.export.runtimes import SIGNATURE
 from shared.export.saved_model import write_saved_model
+from shared.facts import Facts
 from shared.files import arrays_to_bytes, write_atomically
 from shared.metadata import pack
+from shared.model import Model
 from shared.run import Run
 from shared.signature import check_raw
 from shared.training.fit import Progress, load_network, predict_with
@@ -64,6 +68,13 @@ def export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[st
     return record
 
 
+def pieces(app: App, model: Model, split: Split, facts: Facts) -> Iterator[Raw]:
+    """The raw inputs of a split as the signature takes them."""
+    for _, columns in split.batches(split.gathered(256)):
+        for row in range(len(columns[next(iter(model.inputs))])):
+            yield from app.cut({name: columns[name][row] for name in model.inputs}, model.inputs, facts)
+
+
 def clear(folder: Path, force: bool) -> None:
     """Raises UserError where `folder` must not be written to: what a user made is not replaced unasked."""
     if folder.exists() and not folder.is_dir():
@@ -81,13 +92,13 @@ def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[s
     model = app.build(settings, facts)
     network = load_network(model, run)
     train, validation = dataset.splits["train"], dataset.splits["validation"]
-    columns = validation.take(np.arange(1))
-    check_raw({name: columns[name] for name in model.inputs if name in columns}, model.inputs)
+    for piece in pieces(app, model, validation.select(np.arange(1)), facts):
+        check_raw({name: np.expand_dims(array, 0) for name, array in piece.items()}, model.inputs)
     golden = app.golden(facts)
 
     with progress("scoring the Keras model", len(validation)) as advance:
-        keras_report = score(predict_with(model, network), model.inputs, validation, app.scorer(facts),
-                             advance=advance)
+        answer = answering(app, predict_with(model, network, details=False), model.inputs, facts)
+        keras_report = score(answer, validation, app.scorer(facts), advance=advance)
     reference = keras_report.metrics[app.headline.key]
     record = write_saved_model(model, network, folder / "saved_model", app.name, facts, batch)
     trained = {"data": facts["data"], "examples": len(train), "epochs": settings.epochs, "seed": settings.seed,
@@ -96,8 +107,9 @@ def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[s
 
     chosen = np.random.default_rng(settings.seed).permutation(len(train))[:CALIBRATION]
     calibration = folder / "calibration.npz"
-    ranges = train.take(np.sort(chosen))
-    calibration.write_bytes(arrays_to_bytes({name: ranges[name] for name in model.inputs}))
+    ranges = list(islice(pieces(app, model, train.select(np.sort(chosen)), facts), CALIBRATION))
+    calibration.write_bytes(arrays_to_bytes({name: np.stack([piece[name] for piece in ranges])
+                                             for name in model.inputs}))
     files = {variant: folder / f"{app.name}-{variant}.tflite" for variant in variants}
     tell(f"Converting to {', '.join(variants)}.")
     with ThreadPoolExecutor(2) as pool, progress("converting", len(variants)) as advance:

@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.app import Answer, App, Raw
 from shared.data.dataset import Split
+from shared.evaluation.answering import answering
 from shared.evaluation.latency import latencies
 from shared.evaluation.predictors import TFLitePredictor
 from shared.evaluation.report import Headline
@@ -66,7 +67,8 @@ def prove(app: App, file: Path, variant: str, reference: float, golden: Raw, val
     predictor = TFLitePredictor(file)
     if answers is None:
         answers = predictor(golden)
-    report = score(predictor, predictor.inputs, validation, app.scorer(facts), advance=advance)
+    answer = answering(app, predictor, predictor.inputs, facts)
+    report = score(answer, validation, app.scorer(facts), advance=advance)
     row["score"] = report.metrics[app.headline.key]
     row["drop"] = drop(app.headline, reference, row["score"])
     row["latency_ms"] = round(float(np.median(latencies(TFLitePredictor(file, threads=1), ROUNDS))), 4)

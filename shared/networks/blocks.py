@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from shared.layers.batch_normalization import BatchNormalization
+
 L = keras.layers
 
 
@@ -20,12 +22,14 @@ class Style:
         activation: Keras name of the activation between layers.
         initializer: Keras name of the kernels' initialiser.
         l1, l2: penalties on kernels.
+        momentum: of the moving statistics of batch normalisation; lower where an epoch has few steps.
     """
 
     activation: str = "relu"
     initializer: str = "he_normal"
     l1: float = 0.0
     l2: float = 0.0
+    momentum: float = 0.99
 
     @classmethod
     def of(cls, settings: Any) -> "Style":
@@ -39,25 +43,30 @@ class Style:
         return {"kernel_initializer": self.initializer, "kernel_regularizer": self.penalty()}
 
 
-def convolution(x: Any, style: Style, filters: int, kernel: int = 3, stride: int = 1, activate: bool = True) -> Any:
-    """Convolution, batch normalisation, activation: `[n, h, w, c]` to `[n, h / stride, w / stride, filters]`."""
-    x = L.Conv2D(filters, kernel, stride, padding="same", use_bias=False, **style.kernel())(x)
-    x = L.BatchNormalization()(x)
+def convolution(x: Any, style: Style, filters: int, kernel: int = 3, stride: int = 1, activate: bool = True,
+                rate: int = 1) -> Any:
+    """Convolution, batch normalisation, activation: `[n, h, w, c]` to `[n, h / stride, w / stride, filters]`.
+
+    Args:
+        rate: distance between the taps of the kernel (atrous convolution), for stride 1.
+    """
+    x = L.Conv2D(filters, kernel, stride, padding="same", dilation_rate=rate, use_bias=False, **style.kernel())(x)
+    x = BatchNormalization(momentum=style.momentum)(x)
     return L.Activation(style.activation)(x) if activate else x
 
 
-def separable(x: Any, style: Style, filters: int, kernel: int = 3, stride: int = 1) -> Any:
+def separable(x: Any, style: Style, filters: int, kernel: int = 3, stride: int = 1, rate: int = 1) -> Any:
     """Depthwise then pointwise convolution, each normalised and activated (MobileNet: Howard et al. 2017)."""
-    x = L.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, depthwise_initializer=style.initializer,
-                          depthwise_regularizer=style.penalty())(x)
-    x = L.Activation(style.activation)(L.BatchNormalization()(x))
+    x = L.DepthwiseConv2D(kernel, stride, padding="same", dilation_rate=rate, use_bias=False,
+                          depthwise_initializer=style.initializer, depthwise_regularizer=style.penalty())(x)
+    x = L.Activation(style.activation)(BatchNormalization(momentum=style.momentum)(x))
     return convolution(x, style, filters, 1)
 
 
-def residual(x: Any, style: Style, filters: int, stride: int = 1) -> Any:
+def residual(x: Any, style: Style, filters: int, stride: int = 1, rate: int = 1) -> Any:
     """Two 3x3 convolutions round which the input goes by (ResNet: He et al. 2016); a 1x1 one where shapes differ."""
-    y = convolution(x, style, filters, 3, stride)
-    y = convolution(y, style, filters, 3, activate=False)
+    y = convolution(x, style, filters, 3, stride, rate=rate)
+    y = convolution(y, style, filters, 3, activate=False, rate=rate)
     if stride > 1 or x.shape[-1] != filters:
         x = convolution(x, style, filters, 1, stride, activate=False)
     return L.Activation(style.activation)(L.Add()([x, y]))

@@ -38,18 +38,22 @@ class Feed:
         self.offset = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.order = tf.Variable(np.arange(len(split)), dtype=tf.int64, trainable=False)
-        self.cache = "none" if model.augments_raw else self._choose(cache)
+        self.cache = self._choose(cache)
         self.store = None if self.cache == "none" else self._fill(folder, advance)
 
     def _choose(self, cache: str) -> str:
         if cache != "auto":
             return cache
-        inputs = self.model.preprocess(self._raw(_tensors(self.split.take(np.arange(1)))))
-        size = sum(len(self.split) * leaf.dtype.size * int(np.prod(leaf.shape)) for leaf in tf.nest.flatten(inputs))
+        kept = self._kept(_tensors(self.split.take(np.arange(1))))
+        size = sum(len(self.split) * leaf.dtype.size * int(np.prod(leaf.shape)) for leaf in tf.nest.flatten(kept))
         return "memory" if size <= MEMORY_LIMIT else "disk"
 
     def _raw(self, columns: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {name: columns[name] for name in self.model.inputs}
+
+    def _kept(self, columns: dict[str, tf.Tensor]) -> Any:
+        """What stays the same every epoch: a prepared batch, or the columns where they are augmented."""
+        return columns if self.model.augments_raw else self._prepare(columns)
 
     def _prepare(self, columns: dict[str, tf.Tensor]) -> tuple[Any, ...]:
         """Network inputs, targets and (where there are any) weights of a batch."""
@@ -58,10 +62,10 @@ class Feed:
         return made if weight is None else (*made, weight)
 
     def _fill(self, folder: Any, advance: Callable[[int], None]) -> Any:
-        """Preprocesses every example once, into arrays of the same structure as a batch."""
-        prepare, store = tf.function(self._prepare, reduce_retracing=True), None
-        for indices, columns in self.split.batches(1024):
-            made = tf.nest.map_structure(lambda leaf: leaf.numpy(), prepare(_tensors(columns)))
+        """Reads (and mostly preprocesses) every example once, into arrays of the same structure as a batch."""
+        keep, store = tf.function(self._kept, reduce_retracing=True), None
+        for indices, columns in self.split.batches(self.split.gathered(1024)):
+            made = tf.nest.map_structure(lambda leaf: leaf.numpy(), keep(_tensors(columns)))
             if store is None:
                 store = tf.nest.map_structure(lambda leaf: self._room(folder, leaf), made)
                 self.spec = tf.nest.map_structure(
@@ -89,11 +93,14 @@ class Feed:
         """(inputs, targets[, weights]) by batch; always a whole epoch's length, since Keras reads it once."""
         # XLA fuses the many small operations of augmentation; gathering stays outside of it.
         augment = tf.function(self._augment, jit_compile=True)
+        augment_raw = tf.function(self.model.augment_raw, jit_compile=True)
 
         def batch(step: tf.Tensor) -> tuple[Any, ...]:
             start = ((step + self.offset) % self.steps) * self.batch
             indices = tf.ensure_shape(self.order[start:start + self.batch], [self.batch])
-            return augment(self._gather(indices), keys(self.seed, self.epoch, indices))
+            key, kept = keys(self.seed, self.epoch, indices), self._gather(indices)
+            made = self._prepare(augment_raw(kept, key)) if self.model.augments_raw else kept
+            return augment(made, key)
 
         return tf.data.Dataset.range(self.steps).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
@@ -116,5 +123,4 @@ class Feed:
                                  [tf.as_dtype(example[name].dtype) for name in names])
         columns = {name: tf.ensure_shape(array, [self.batch, *example[name].shape[1:]])
                    for name, array in zip(names, read, strict=True)}
-        columns |= self.model.augment_raw(self._raw(columns), keys(self.seed, self.epoch, indices))
-        return self._prepare(columns)
+        return self._kept(columns)

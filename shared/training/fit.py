@@ -17,9 +17,11 @@ from shared.app import Answer, App, Raw
 from shared.data.dataset import Dataset, Split
 from shared.data.splits import complete
 from shared.errors import UserError
+from shared.evaluation.answering import answering
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
 from shared.facts import Facts
+from shared.memory import peak_memory_mb
 from shared.model import Model
 from shared.run import Run
 from shared.training.callbacks import Estimate, Resume, TensorBoard, Validate, minutes
@@ -42,11 +44,11 @@ def precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def predict_with(model: Model, network: keras.Model) -> Callable[[Raw], Answer]:
-    """The pipeline as a function of NumPy arrays, compiled once for any batch size."""
+def predict_with(model: Model, network: keras.Model, details: bool = True) -> Callable[[Raw], Answer]:
+    """The pipeline as a function of NumPy arrays, compiled once for any batch size; see `Model.details`."""
     spec = {name: tf.TensorSpec([None, *tensor.shape], tensor.dtype, name=name)
             for name, tensor in model.inputs.items()}
-    pipeline = tf.function(model.pipeline(network), input_signature=[spec])
+    pipeline = tf.function(model.pipeline(network, details), input_signature=[spec])
     return lambda raw: {name: answer.numpy() for name, answer in
                         pipeline({name: tf.constant(raw[name]) for name in spec}).items()}
 
@@ -97,16 +99,17 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
         tell(start_from(app, Run.open(settings.from_run), network, facts))
     served = network if settings.precision == "float32" and not settings.ema else model.network()
 
-    with progress("preprocessing", len(train)) as advance:
-        feed = Feed(model, train, settings.batch_size, settings.seed, settings.cache, run.folder / "cache", advance)
-    tell(f"{len(train)} examples to train on, {len(validation)} to choose by; {network.count_params():,} parameters; "
-         f"preprocessed examples are cached: {feed.cache}.")
+    examples = model.examples(train)
+    with progress("preprocessing", len(examples)) as advance:
+        feed = Feed(model, examples, settings.batch_size, settings.seed, settings.cache, run.folder / "cache", advance)
+    cut = f" (cut into {len(examples)})" if len(examples) != len(train) else ""
+    tell(f"{len(train)} examples to train on{cut}, {len(validation)} to choose by; {network.count_params():,} "
+         f"parameters; what stays the same every epoch is cached: {feed.cache}.")
     trainer.compile(optimizer(settings, feed.steps), steps_per_execution=min(settings.steps_per_execution, feed.steps),
                     jit_compile=False, **model.losses())
 
-    predict = predict_with(model, served)
-    validate = Validate(network, served, lambda: score(predict, model.inputs, validation, app.scorer(facts)),
-                        app.headline, run)
+    answer = answering(app, predict_with(model, served), model.inputs, facts)
+    validate = Validate(network, served, lambda: score(answer, validation, app.scorer(facts)), app.headline, run)
     stateful = []
     watch: dict[str, Any] = {"monitor": f"val_{app.headline.key}",
                              "mode": "max" if app.headline.higher_is_better else "min"}
@@ -132,15 +135,16 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     finally:
         resume.release()
         shutil.rmtree(run.folder / "cache", ignore_errors=True)
-        run.mark(cpu_minutes=round(spent + (time.process_time() - cpu) / 60, 3))
+        run.mark(cpu_minutes=round(spent + (time.process_time() - cpu) / 60, 3), peak_memory_mb=peak_memory_mb())
     run.write("history.json", {"epochs": validate.records})
 
     if not run.network.exists():
         raise UserError(f"{run.network} is missing, and no epoch is left to make it anew: raise --epochs.")
     served.load_weights(run.network)
-    facts.values |= model.calibrate(served, validation)
+    facts.values |= model.calibrate(served, validation, answer)
     facts.save(run.folder)
-    report = score(predict_with(app.build(settings, facts), served), model.inputs, validation, app.scorer(facts))
+    answer = answering(app, predict_with(app.build(settings, facts), served), model.inputs, facts)
+    report = score(answer, validation, app.scorer(facts))
     report.about = {"app": app.name, "artifact": str(run.folder), "data": dataset.name, "split": "validation",
                     "parameters": network.count_params(), **run.read("best.json"),
                     "cpu_minutes": run.read("run.json")["cpu_minutes"]}
@@ -192,8 +196,8 @@ def cross_validate(app: App, settings: Any, dataset: Dataset, pairs: Iterable[tu
         fit(app, fold, part, own, tell, progress, verbose)
         facts = own.facts()
         model = app.build(fold, facts)
-        rows.append(score(predict_with(model, load_network(model, own)), model.inputs, part.splits["test"],
-                          app.scorer(facts)))
+        answer = answering(app, predict_with(model, load_network(model, own)), model.inputs, facts)
+        rows.append(score(answer, part.splits["test"], app.scorer(facts)))
     metrics = {key: [row.metrics.get(key, 0.0) for row in rows] for key in rows[0].metrics}
     return {"folds": settings.folds,
             "mean": {key: float(np.mean(values)) for key, values in metrics.items()},

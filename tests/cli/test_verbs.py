@@ -172,7 +172,7 @@ def test_a_run_is_never_scored_on_what_it_was_trained_on(command, tmp_path, monk
     seen = {image.tobytes() for image in trained.columns["image"]}
     scored = []
 
-    def score(predict, inputs, split, scorer, **_):
+    def score(answer, split, scorer, **_):
         scored.extend(image.tobytes() for image in split.columns["image"])
         raise KeyboardInterrupt
 

@@ -128,18 +128,19 @@ def test_augmentation_differs_between_examples_and_epochs(tmp_path):
     np.testing.assert_array_equal(first, again)
 
 
-def test_raw_inputs_are_augmented_afresh_every_epoch_by_seed_epoch_and_index(tmp_path):
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+def test_columns_are_augmented_afresh_every_epoch_by_seed_epoch_and_index(tmp_path, cache):
     class Brighter(ImageClassifier):
         augments_raw = True
 
-        def augment_raw(self, raw, keys):
-            return {"image": raw["image"] + tf.cast(keys % 7, tf.uint8)[:, None, None, None]}
+        def augment_raw(self, columns, keys):
+            return {**columns, "image": columns["image"] + tf.cast(keys % 7, tf.uint8)[:, None, None, None]}
 
     from shared.data.stateless import keys
     split = examples()
     plain = model(split)
-    made = Feed(Brighter(plain.settings, plain.facts), split, BATCH, 5, "memory", tmp_path)
-    assert made.cache == "none"
+    made = Feed(Brighter(plain.settings, plain.facts), split, BATCH, 5, cache, tmp_path)
+    assert made.cache == cache
     order = Feed(plain, split, BATCH, 5, "memory", tmp_path)
     for number in range(2):
         rows = indices(order, epoch(order, number))
