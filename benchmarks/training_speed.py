@@ -1,22 +1,27 @@
 """Training images/s here against plain Keras: the same network, batch and precision, interleaved in one process.
 
-    python -m benchmarks.training_speed [--model cnn] [--precision float32] [--rounds 7]
+    python -m benchmarks.training_speed APP [--rounds 7] [--epochs 1] [FLAGS OF FIT]
 
-Plain Keras is `model.fit` on in-memory float32 arrays, without augmentation. Ours is the feed and the compile options
-of `pocketconv mnist fit`, without and with its standard augmentation. Validation is left out of both. Times are wall
-clock; what counts is the ratio of the medians in one run, since machines differ and are shared.
+Plain Keras is `model.fit` on in-memory float32 arrays, without augmentation, with Keras' own layers. Ours is the feed,
+the layers and the compile options of `pocketconv APP fit`, without and with its standard augmentation. Validation is
+left out of both. Times are wall clock; what counts is the ratio of the medians in one run, since machines differ and
+are shared.
 """
 
 import argparse
 import os
 import time
+from dataclasses import replace
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from apps.mnist.app import Mnist, Settings
-from apps.mnist.data import sample
+import shared.networks.blocks
+from apps import APPS
+from shared.app import find_app
+from shared.cli.parser import parse
 from shared.training.feed import Feed
 from shared.training.fit import precision
 from shared.training.optimizers import optimizer
@@ -24,39 +29,41 @@ from shared.training.optimizers import optimizer
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="cnn", choices=["cnn", "allconv", "resnet", "separable"])
-    parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"])
+    parser.add_argument("app")
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds of each, after one to warm up")
-    parser.add_argument("--epochs", type=int, default=4, help="passes over the 5,000 images a round")
-    args = parser.parse_args()
-
-    app, dataset = Mnist(), sample()
+    parser.add_argument("--epochs", type=int, default=1, help="passes over the data a round")
+    args, flags = parser.parse_known_args()
+    app = find_app(args.app, APPS)
+    settings = parse("fit", "", app.Settings, ["--data", "sample", *flags])
+    settings = app.Settings(**{name: getattr(settings, name) for name in vars(settings) if name != "given"})
+    dataset = app.dataset(settings)
     train = dataset.splits["train"]
-    runs = {}
+    facts = app.learn_facts(settings, train, dataset)
 
     def plain():
-        model = app.build(Settings(model=args.model), facts)
-        with precision(args.precision):
+        model = app.build(replace(settings, augment="none"), facts)
+        with (precision(settings.precision),
+              mock.patch.object(shared.networks.blocks, "BatchNormalization", keras.layers.BatchNormalization)):
             network = model.network()
-        network.compile(keras.optimizers.Adam(1e-3), **model.losses())
-        columns = train.take(np.arange(len(train)))
-        x, y = model.preprocess({"image": columns["image"]}).numpy(), model.target(columns).numpy()
-        x, y = x[:len(x) // 128 * 128], y[:len(y) // 128 * 128]
-        return lambda: network.fit(x, y, batch_size=128, epochs=args.epochs, verbose=0)
+        network.compile(keras.optimizers.Adam(1e-3), jit_compile=False, **model.losses())
+        examples = model.examples(train)
+        columns = examples.take(np.arange(len(examples) // settings.batch_size * settings.batch_size))
+        x, y = model.preprocess({name: columns[name] for name in model.inputs}).numpy(), np.asarray(
+            model.target(columns))
+        return lambda: network.fit(x, y, batch_size=settings.batch_size, epochs=args.epochs, verbose=0)
 
     def ours(augment):
-        settings = Settings(model=args.model, augment=augment, precision=args.precision)
-        model = app.build(settings, facts)
-        with precision(args.precision):
+        own = replace(settings, augment=augment)
+        model = app.build(own, facts)
+        with precision(own.precision):
             network = model.network()
-        feed = Feed(model, train, 128, 0, "memory", None)
-        network.compile(optimizer(settings, feed.steps), steps_per_execution=settings.steps_per_execution,
+        feed = Feed(model, model.examples(train), own.batch_size, 0, "memory", None)
+        network.compile(optimizer(own, feed.steps), steps_per_execution=min(own.steps_per_execution, feed.steps),
                         jit_compile=False, **model.losses())
         batches = feed.dataset()
         turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: feed.begin(epoch, 0))
         return lambda: network.fit(batches, epochs=args.epochs, verbose=0, callbacks=[turn])
 
-    facts = app.learn_facts(Settings(), train, dataset)
     runs = {"plain Keras": plain(), "ours, augmentation off": ours("none"), "ours, augmentation on": ours("standard")}
     seconds = {name: [] for name in runs}
     for turn in range(args.rounds + 1):
@@ -65,11 +72,11 @@ def main() -> None:
             run()
             if turn:
                 seconds[name].append(time.perf_counter() - begun)
-    images = args.epochs * (len(train) // 128 * 128)
+    images = args.epochs * (len(train) // settings.batch_size * settings.batch_size)
     base = np.array(seconds["plain Keras"])
     for name, times in seconds.items():
         ratio = base / np.array(times)
-        print(f"{name:24} {images / np.median(times):8.0f} images/s   {np.median(ratio):.2f} times plain Keras "
+        print(f"{name:24} {images / np.median(times):8.1f} images/s   {np.median(ratio):.2f} times plain Keras "
               f"(least {ratio.min():.2f}, most {ratio.max():.2f} of {args.rounds} rounds)")
 
 

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
@@ -93,7 +93,13 @@ class Segment(App):
     file_types = EXTENSIONS
 
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
-        return data.load(settings, facts)
+        fitted = isinstance(settings, Settings)
+        if fitted:
+            asked_sizes(settings)  # before a download, and all of it before there is a run's folder
+        dataset = data.load(settings, facts)
+        if fitted and "train" in dataset.splits:
+            self._sizes(settings, dataset.splits["train"].meta["size"])
+        return dataset
 
     def examine(self, dataset: Dataset) -> list[str]:
         return [data.class_shares(dataset.splits["train"], dataset.labels), *data.absent(dataset)]
@@ -101,26 +107,30 @@ class Segment(App):
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
         looked_at = np.random.default_rng(0).permutation(len(train))[:LOOKED_AT]
         images = [train.take(np.array([i]))["image"][0] for i in np.sort(looked_at)]
-        size = sides("--size", settings.size) or self._own_size(settings, images)
-        if settings.fit_image == "tile" and settings.input_size:
-            raise UserError("--input-size means nothing to tiles, which are never resized: leave it out.")
-        if settings.fit_image == "tile" and settings.overlap >= min(size):
-            raise UserError(f"--overlap {settings.overlap}: give less than a tile's side, {min(size)}.")
+        size, input_size = self._sizes(settings, [image.shape[:2] for image in images])
         pixels = np.concatenate([image.reshape(-1, image.shape[-1])[::7] for image in images]).astype(np.float64)
         values: dict[str, Any] = {
             **{name: getattr(dataset, name) for name in ("labels", "colors", "void", "binary", "objects", "channels")},
-            "size": list(size), "input_size": list(sides("--input-size", settings.input_size) or size),
+            "size": list(size), "input_size": list(input_size),
             "fit_image": settings.fit_image, "overlap": settings.overlap, "normalize": settings.normalize,
             "mean": pixels.mean(0).round(3).tolist(), "std": np.maximum(pixels.std(0), 1).round(3).tolist()}
         if settings.class_weights != "none":
             values["class_weights"] = self._class_weights(train, settings.class_weights == "square_root")
         return Facts(values)
 
+    def _sizes(self, settings: Any, images: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(the network's, the signature's) for images of these sizes. Raises UserError."""
+        asked, asked_input = asked_sizes(settings)
+        size = asked or self._own_size(settings, images)
+        if settings.fit_image == "tile" and settings.overlap >= min(size):
+            raise UserError(f"--overlap {settings.overlap}: give less than a tile's side, {min(size)}.")
+        return size, asked_input or size
+
     @staticmethod
-    def _own_size(settings: Any, images: list[np.ndarray]) -> tuple[int, int]:
+    def _own_size(settings: Any, images: Sequence[tuple[int, int]]) -> tuple[int, int]:
         if settings.fit_image == "resize":
-            return common_size([image.shape[:2] for image in images], most=512)
-        least = [min(TILE, max(image.shape[axis] for image in images)) for axis in (0, 1)]
+            return common_size(images, most=512)
+        least = [min(TILE, max(size[axis] for size in images)) for axis in (0, 1)]
         return max(16, least[0] // 16 * 16), max(16, least[1] // 16 * 16)
 
     @staticmethod
@@ -187,6 +197,13 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def asked_sizes(settings: Any) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """`--size` and `--input-size`. Raises UserError."""
+    if settings.fit_image == "tile" and settings.input_size:
+        raise UserError("--input-size means nothing to tiles, which are never resized: leave it out.")
+    return sides("--size", settings.size), sides("--input-size", settings.input_size)
 
 
 def sides(flag: str, text: str | None) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from shared.data.dataset import Decoded, Split
 from shared.data.warp import nearest, sample
 from shared.evaluation.segmentation import SegmentationScorer
 from shared.layers.antialiased_resize import AntialiasedResize
+from shared.losses.compiled import Compiled
 from shared.losses.pixel_cross_entropy import PixelCrossEntropy
 from shared.losses.tversky import Tversky
 from shared.losses.weighted_sum import WeightedSum
@@ -82,7 +83,7 @@ class Segmenter(Model):
         loss = {"cross_entropy": entropy, "focal": entropy, "dice": overlap, "tversky": overlap,
                 "cross_entropy+dice": WeightedSum([entropy, overlap], [1.0, 1.0])}[how.loss]
         accuracy = keras.metrics.MeanMetricWrapper(pixel_accuracy, name="pixel_accuracy")
-        return {"loss": loss, "weighted_metrics": [accuracy]}
+        return {"loss": Compiled(loss), "metrics": [accuracy]}  # a share of pixels, whatever their weight
 
     def examples(self, train: Split) -> Split:
         """Images at the signature's size, or windows half as large again as a tile, to cut tiles at random from."""
@@ -154,11 +155,13 @@ class Segmenter(Model):
         goal = self.settings.threshold_for
         if len(self.facts["labels"]) != 2 or goal == "none":
             return {}
+        before = self.facts.get("threshold", 0.5)  # a run that goes on has one, and its answers are moved by it
         scorers = [SegmentationScorer(self.facts["labels"], worst=0, shown=0) for _ in THRESHOLDS]
         for index in range(len(validation)):
             example = {name: column[0] for name, column in validation.take(np.array([index])).items()}
             [given] = answer([example])
             positive = np.where(given["mask"] == 1, given["confidence"], 1 - given["confidence"])
+            positive = positive * before / (positive * before + (1 - positive) * (1 - before))
             for threshold, scorer in zip(THRESHOLDS, scorers, strict=True):
                 chosen = (positive >= threshold).astype(np.int32)
                 scorer.update({**example, "meta": {"index": index}}, {"mask": chosen})

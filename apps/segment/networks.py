@@ -86,9 +86,10 @@ def deeplab(x: Any, style: Style, settings: Settings, classes: int) -> Any:
     rates = tuple(rate * 16 // settings.output_stride for rate in RATES)
     x = AtrousSpatialPyramidPooling(settings.widest, rates, separable=light, activation=style.activation,
                                     dropout=settings.dropout)(coarse)
-    x = L.UpSampling2D(fine.shape[1] // x.shape[1], interpolation="bilinear")(x)
-    x = L.Concatenate()([x, convolution(fine, style, 2 * settings.width, 1)])
-    x = BLOCKS["separable" if light else "plain"](x, style, 4 * settings.width)
+    width = settings.width * settings.decoder_stride  # twice the size, half the filters
+    x = L.UpSampling2D(fine.shape[1] // x.shape[1], interpolation="bilinear")(convolution(x, style, width, 1))
+    x = L.Concatenate()([x, convolution(fine, style, width, 1)])
+    x = BLOCKS["separable" if light else "plain"](x, style, width)
     x = logits(x, style, classes)
     return L.UpSampling2D(height // x.shape[1], interpolation="bilinear", dtype="float32")(x)
 
@@ -112,7 +113,8 @@ def backbone(x: Any, style: Style, settings: Settings) -> tuple[Any, Any]:
 def resnet_v2(x: Any, style: Style, settings: Settings) -> tuple[Any, Any]:
     """keras-cv's ResNet V2 of random weights, its last stages atrous at output stride 8."""
     from keras_cv.models import ResNetV2Backbone
-    widths = [min(settings.width * 2**level, settings.widest) for level in range(1, 4)]
+    # its stem has 64 filters, and a first stage of basic blocks must have as many
+    widths = [64, *(min(settings.width * 2**level, settings.widest) for level in (2, 3))]
     coarse = settings.output_stride == 16
     body = ResNetV2Backbone(stackwise_filters=widths, stackwise_blocks=[max(2, settings.depth)] * 3,
                             stackwise_strides=[1, 2, 2 if coarse else 1],

@@ -36,6 +36,8 @@ def run(app: App, arguments: Any) -> int:
         raise UserError(f"Name what to answer, e.g. `pocketconv {app.name} predict FILE`, or - for standard input.")
     predictor = open_artifact(meant(app, arguments.artifact), app, arguments.threads)
     fits(app, predictor)
+    if arguments.output:
+        make_folder(arguments.output)
     answer_rows = answering(app, predictor, predictor.inputs, predictor.facts)
     bad = 0
     for named in arguments.inputs:
@@ -65,10 +67,11 @@ def run(app: App, arguments: Any) -> int:
 
 def write(app: App, raw: Raw, answer: Answer, predictor: Predictor, place: Path, force: bool) -> None:
     """Writes an answer's files, named after `place`; what stands there is replaced only where `force` allows it."""
-    for name, content in app.files(raw, answer, predictor.facts).items():
-        path = place.parent / f"{place.stem}{name}"
-        if path.exists() and not force:
-            raise UserError(f"{path} is there already: choose another --output, or replace it by --force.")
+    files = {place.parent / f"{place.stem}{name}": content
+             for name, content in app.files(raw, answer, predictor.facts).items()}
+    if there := [path for path in files if path.exists() and not force]:
+        raise UserError(f"{there[0]} is there already: choose another --output, or replace it by --force.")
+    for path, content in files.items():
         make_folder(path.parent)
         write_atomically(path, content)
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from shared.data.warp import affine, elastic, sample
+from shared.data.warp import affine, elastic, mirrored, nearest, sample
 
 IMAGES = np.random.default_rng(0).random((3, 12, 10, 2)).astype("float32")
 ZERO, ONE = tf.zeros(3), tf.ones(3)
@@ -55,3 +55,71 @@ def test_elastic_is_a_cubic_spline_of_its_knots():
     rows, _ = elastic(tf.random.stateless_uniform((1, 2, 7, 7), (0, 1), -1, 1), 280, 20, 1.0)
     steps = np.diff(rows[0].numpy(), 2, axis=0)
     assert np.abs(np.diff(steps, axis=0)).max() < 1e-3  # bends without corners
+
+
+def test_source_may_have_another_size_and_keeps_its_middle():
+    random = np.random.default_rng(2)
+    ranges = (-3, 3), (0.5, 2), (-2, -0.5), (-0.3, 0.3), (-4, 4), (-4, 4)
+    angle, scale_y, scale_x, shear, shift_y, shift_x = (random.uniform(*ends, 3).astype("float32") for ends in ranges)
+    got = sample(IMAGES, affine(7, 15, *map(tf.constant, (angle, scale_y, scale_x, shear, shift_y, shift_x)),
+                                source=(12, 10))).numpy()
+    for i, image in enumerate(IMAGES):
+        # The way from source to output, turned round: shear, scale, rotate, shift, each about the middle.
+        turn = np.array([[np.cos(angle[i]), -np.sin(angle[i])], [np.sin(angle[i]), np.cos(angle[i])]])
+        forth = turn @ np.diag([scale_y[i], scale_x[i]]) @ np.array([[1, 0], [-shear[i], 1]])
+        back = np.linalg.inv(forth)
+        offset = np.array([5.5, 4.5]) - back @ (np.array([3, 7]) + [shift_y[i], shift_x[i]])
+        for channel in range(2):
+            padded = np.pad(image[..., channel], 1)
+            want = ndimage.affine_transform(padded, back, offset + 1, (7, 15), order=1, mode="constant")
+            np.testing.assert_allclose(got[i, ..., channel], want, atol=1e-3)
+
+
+def test_without_a_source_it_is_of_the_output_s_size():
+    for one, other in zip(field(angle=0.3 * ONE), affine(12, 10, 0.3 * ONE, ONE, ONE, ZERO, ZERO, ZERO, (12, 10)),
+                          strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype, fill", [("uint8", 255), ("int32", -1), ("float32", 0)])
+def test_nearest_gives_labels_as_they_are_and_the_fill_outside(dtype, fill):
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 200, (3, 12, 10)).astype(dtype)
+    rows, columns = (random.uniform(-4, size + 3, (3, 8, 9)).astype("float32") for size in (12, 10))
+    got = nearest(tf.constant(labels), (tf.constant(rows), tf.constant(columns)), fill).numpy()
+    assert got.dtype == labels.dtype
+    outside = 0
+    for i, y, x in np.ndindex(got.shape):
+        row, column = int(np.floor(rows[i, y, x] + 0.5)), int(np.floor(columns[i, y, x] + 0.5))
+        known = 0 <= row < 12 and 0 <= column < 10
+        assert got[i, y, x] == (labels[i, row, column] if known else fill)
+        outside += not known
+    assert 0 < outside < got.size
+
+
+def test_nearest_is_the_label_that_sampling_weighs_most():
+    random = np.random.default_rng(4)
+    rows, columns = (tf.constant(random.integers(-2, size + 2, (3, 8, 9)) + random.uniform(-0.3, 0.3, (3, 8, 9)),
+                                 tf.float32) for size in (12, 10))
+    values = random.integers(0, 2, (3, 12, 10)).astype("float32")
+    sampled = sample(tf.constant(values[..., None]), (rows, columns)).numpy()[..., 0]
+    near = nearest(tf.constant(values), (rows, columns), 0).numpy()
+    clear = np.abs(sampled - 0.5) > 0.21  # 0.7 ** 2 is less than one half: four neighbours may outvote the nearest
+    np.testing.assert_array_equal(near[clear], sampled[clear] > 0.5)
+
+
+def test_mirrored_reflects_as_scipy_does():
+    random = np.random.default_rng(5)
+    rows, columns = random.uniform(-11, 22, (3, 20, 21)), random.uniform(-9, 18, (3, 20, 21))
+    got = sample(IMAGES, mirrored((tf.constant(rows, tf.float32), tf.constant(columns, tf.float32)), 12, 10)).numpy()
+    for image, r, c, out in zip(IMAGES, rows, columns, got, strict=True):
+        for channel in range(2):
+            want = ndimage.map_coordinates(image[..., channel], [r, c], order=1, mode="mirror")
+            np.testing.assert_allclose(out[..., channel], want, atol=1e-4)
+
+
+def test_mirrored_stays_inside_however_far_it_is_asked_and_copes_with_one_pixel():
+    far = tf.constant(np.linspace(-500, 500, 99)[None, None], tf.float32)
+    for size in (1, 2, 9):
+        folded = mirrored((far, far), size, size)[0].numpy()
+        assert folded.min() >= 0 and folded.max() <= size - 1
