@@ -92,9 +92,10 @@ def to_onnx(network: keras.Model) -> bytes:
         names[layer.output.name] = out
     add("Identity", [names[network.output.name]], "output")
     _, height, width, channels = network.input.shape
+    classes = network.output.shape[-1]
     graph = helper.make_graph(nodes, "network", [helper.make_tensor_value_info(
         "input", TensorProto.FLOAT, [1, channels, height, width])], [helper.make_tensor_value_info(
-            "output", TensorProto.FLOAT, None)], tensors)
+            "output", TensorProto.FLOAT, [1, classes, height, width])], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 10
     onnx.checker.check_model(model)

@@ -58,6 +58,9 @@ class App(ABC):
     file_types: ClassVar[frozenset[str]] = frozenset()
     refused: ClassVar[dict[str, str]] = {}
 
+    def check(self, settings: Any) -> None:  # noqa: B027
+        """Before any data are read: raises UserError for settings of `fit` that do not go together."""
+
     @abstractmethod
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
         """Reads the data that `settings` name, with the splits they bring. With facts, in their terms: labels in

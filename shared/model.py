@@ -76,7 +76,7 @@ class Model(ABC):
 
     @abstractmethod
     def losses(self) -> dict[str, Any]:
-        """Keyword arguments of `compile`: `loss`, and `weighted_metrics` that the progress bar shows."""
+        """Keyword arguments of `compile`: `loss`, and `metrics` or `weighted_metrics` that the progress bar shows."""
 
     def examples(self, train: Split) -> Split:
         """What `fit` is fed: rows of one shape, made from training examples of any (windows, resized images)."""

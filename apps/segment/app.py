@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
@@ -43,7 +43,8 @@ class Settings(FitSettings):
         None, "HEIGHTxWIDTH that the exported file takes, where it shall resize by itself [--size]", metavar="HxW")
     fit_image: Literal["resize", "tile"] = setting(
         "resize", "resize whole images (scenes), or cut overlapping tiles (microscopy, maps)")
-    overlap: int = setting(64, "pixels that neighbouring tiles share when answering", advanced=True, at_least=0)
+    overlap: float = setting(0.25, "share of a tile's side that its neighbour sees too, when answering", advanced=True,
+                             at_least=0, at_most=0.75)
     void: int = setting(255, "mask value that counts neither in the loss nor in a score, besides 255", at_least=0,
                         at_most=255)
     objects: bool = setting(False, "mask values number single objects (nuclei): all are one class")
@@ -92,14 +93,14 @@ class Segment(App):
     model_class = "apps.segment.model:Segmenter"
     file_types = EXTENSIONS
 
+    def check(self, settings: Any) -> None:
+        if settings.fit_image == "tile" and settings.input_size:
+            raise UserError("--input-size means nothing to tiles, which are never resized: leave it out.")
+        sides("--size", settings.size)
+        sides("--input-size", settings.input_size)
+
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
-        fitted = isinstance(settings, Settings)
-        if fitted:
-            asked_sizes(settings)  # before a download, and all of it before there is a run's folder
-        dataset = data.load(settings, facts)
-        if fitted and "train" in dataset.splits:
-            self._sizes(settings, dataset.splits["train"].meta["size"])
-        return dataset
+        return data.load(settings, facts)
 
     def examine(self, dataset: Dataset) -> list[str]:
         return [data.class_shares(dataset.splits["train"], dataset.labels), *data.absent(dataset)]
@@ -107,27 +108,20 @@ class Segment(App):
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
         looked_at = np.random.default_rng(0).permutation(len(train))[:LOOKED_AT]
         images = [train.take(np.array([i]))["image"][0] for i in np.sort(looked_at)]
-        size, input_size = self._sizes(settings, [image.shape[:2] for image in images])
+        size = sides("--size", settings.size) or self._own_size(settings, train.meta["size"])
+        overlap = int(settings.overlap * min(size))
         pixels = np.concatenate([image.reshape(-1, image.shape[-1])[::7] for image in images]).astype(np.float64)
         values: dict[str, Any] = {
             **{name: getattr(dataset, name) for name in ("labels", "colors", "void", "binary", "objects", "channels")},
-            "size": list(size), "input_size": list(input_size),
-            "fit_image": settings.fit_image, "overlap": settings.overlap, "normalize": settings.normalize,
+            "size": list(size), "input_size": list(sides("--input-size", settings.input_size) or size),
+            "fit_image": settings.fit_image, "overlap": overlap, "normalize": settings.normalize,
             "mean": pixels.mean(0).round(3).tolist(), "std": np.maximum(pixels.std(0), 1).round(3).tolist()}
         if settings.class_weights != "none":
             values["class_weights"] = self._class_weights(train, settings.class_weights == "square_root")
         return Facts(values)
 
-    def _sizes(self, settings: Any, images: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(the network's, the signature's) for images of these sizes. Raises UserError."""
-        asked, asked_input = asked_sizes(settings)
-        size = asked or self._own_size(settings, images)
-        if settings.fit_image == "tile" and settings.overlap >= min(size):
-            raise UserError(f"--overlap {settings.overlap}: give less than a tile's side, {min(size)}.")
-        return size, asked_input or size
-
     @staticmethod
-    def _own_size(settings: Any, images: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    def _own_size(settings: Any, images: Any) -> tuple[int, int]:
         if settings.fit_image == "resize":
             return common_size(images, most=512)
         least = [min(TILE, max(size[axis] for size in images)) for axis in (0, 1)]
@@ -197,13 +191,6 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def asked_sizes(settings: Any) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-    """`--size` and `--input-size`. Raises UserError."""
-    if settings.fit_image == "tile" and settings.input_size:
-        raise UserError("--input-size means nothing to tiles, which are never resized: leave it out.")
-    return sides("--size", settings.size), sides("--input-size", settings.input_size)
 
 
 def sides(flag: str, text: str | None) -> tuple[int, int] | None:

@@ -107,7 +107,8 @@ class Segmenter(Model):
                 columns["weight"] = Decoded(rows, lambda i: pieces.resized_labels(weighed(i), self.input_size))
             return Split(columns)
         sizes = [one(masks, i).shape for i in range(len(train))]
-        height, width = (max(tile, min(tile + tile // 2, max(size[axis] for size in sizes)))
+        room = 0 if self.settings.augment == "none" else 0.5
+        height, width = (max(tile, min(round(tile * (1 + room)), max(size[axis] for size in sizes)))
                          for axis, tile in enumerate(self.input_size))
         window = height, width
         rows = [(i, top, left) for i, size in enumerate(sizes) for top in pieces.starts(size[0], window[0], 0)
@@ -155,13 +156,11 @@ class Segmenter(Model):
         goal = self.settings.threshold_for
         if len(self.facts["labels"]) != 2 or goal == "none":
             return {}
-        before = self.facts.get("threshold", 0.5)  # a run that goes on has one, and its answers are moved by it
         scorers = [SegmentationScorer(self.facts["labels"], worst=0, shown=0) for _ in THRESHOLDS]
         for index in range(len(validation)):
             example = {name: column[0] for name, column in validation.take(np.array([index])).items()}
             [given] = answer([example])
             positive = np.where(given["mask"] == 1, given["confidence"], 1 - given["confidence"])
-            positive = positive * before / (positive * before + (1 - positive) * (1 - before))
             for threshold, scorer in zip(THRESHOLDS, scorers, strict=True):
                 chosen = (positive >= threshold).astype(np.int32)
                 scorer.update({**example, "meta": {"index": index}}, {"mask": chosen})

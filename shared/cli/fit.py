@@ -24,6 +24,7 @@ def settings_class(app: App) -> type:
 def run(app: App, arguments: Any) -> int:
     settings = app.Settings(**{field.name: getattr(arguments, field.name) for field in fields(app.Settings)})
     refuse(settings, app.refused, app.name)
+    app.check(settings)
     if settings.resume:
         settings, there = resumed(app, settings, arguments.given)
     elif settings.from_run:

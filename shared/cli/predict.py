@@ -38,6 +38,7 @@ def run(app: App, arguments: Any) -> int:
     fits(app, predictor)
     if arguments.output:
         make_folder(arguments.output)
+    written: set[Path] = set()
     answer_rows = answering(app, predictor, predictor.inputs, predictor.facts)
     bad = 0
     for named in arguments.inputs:
@@ -54,7 +55,8 @@ def run(app: App, arguments: Any) -> int:
                     [answer] = answer_rows([raw])
                     if arguments.output:
                         inside = Path(argument).relative_to(named) if Path(named).is_dir() else Path(argument).name
-                        write(app, raw, answer, predictor, Path(arguments.output) / inside, arguments.force)
+                        place = Path(arguments.output) / inside
+                        written |= write(app, raw, answer, predictor, place, arguments.force, written)
                 except UserError as error:
                     tell(str(error))
                     bad += 1
@@ -65,15 +67,21 @@ def run(app: App, arguments: Any) -> int:
     return 2 if bad else 0
 
 
-def write(app: App, raw: Raw, answer: Answer, predictor: Predictor, place: Path, force: bool) -> None:
-    """Writes an answer's files, named after `place`; what stands there is replaced only where `force` allows it."""
+def write(app: App, raw: Raw, answer: Answer, predictor: Predictor, place: Path, force: bool,
+          written: set[Path]) -> set[Path]:
+    """Writes an answer's files, named after `place`, and gives their paths; what stands there is replaced only where
+    `force` allows it, what this command wrote never."""
     files = {place.parent / f"{place.stem}{name}": content
              for name, content in app.files(raw, answer, predictor.facts).items()}
+    if twice := written & files.keys():
+        raise UserError(f"{min(twice)} is the answer to another input of this name already: answer one of them into "
+                        f"another --output.")
     if there := [path for path in files if path.exists() and not force]:
         raise UserError(f"{there[0]} is there already: choose another --output, or replace it by --force.")
     for path, content in files.items():
         make_folder(path.parent)
         write_atomically(path, content)
+    return set(files)
 
 
 def expand(argument: str, file_types: Collection[str]) -> Iterable[str]:

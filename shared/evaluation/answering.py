@@ -42,3 +42,4 @@ def in_batches(predict: Callable[[Raw], Answer], pieces: Iterable[Raw]) -> Itera
         answers = predict({name: np.stack([piece[name] for piece in batch]) for name in first})
         for row in range(len(batch)):
             yield {name: answer[row] for name, answer in answers.items()}
+        del answers, batch  # or they would live on beside the next

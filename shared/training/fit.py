@@ -85,6 +85,8 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     keras.utils.set_random_seed(settings.seed)
     if (run.folder / "facts.json").exists():
         facts = run.facts()
+        for name in facts.values.pop("calibrated", []):  # found again at the end; until then epochs are scored alike
+            facts.values.pop(name)
     else:
         facts = app.learn_facts(settings, train, dataset)
         # Shipped with every artifact: how to split the same data again; of a path no more than its name.
@@ -141,7 +143,8 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     if not run.network.exists():
         raise UserError(f"{run.network} is missing, and no epoch is left to make it anew: raise --epochs.")
     served.load_weights(run.network)
-    facts.values |= model.calibrate(served, validation, answer)
+    calibrated = model.calibrate(served, validation, answer)
+    facts.values |= {**calibrated, "calibrated": list(calibrated)} if calibrated else {}
     facts.save(run.folder)
     answer = answering(app, predict_with(app.build(settings, facts), served), model.inputs, facts)
     report = score(answer, validation, app.scorer(facts))

@@ -104,7 +104,7 @@ def tiled(tmp_path_factory):
     top = tmp_path_factory.mktemp("tiled")
     for number, size in enumerate([(30, 50), (64, 40), (12, 20)] * 2):
         pair(top / "data", f"{number}", halves(*size), "train" if number < 4 else "val")
-    given = [*SMALL, "--data", top / "data", "--run", top / "run", "--fit-image", "tile", "--overlap", 4]
+    given = [*SMALL, "--data", top / "data", "--run", top / "run", "--fit-image", "tile", "--overlap", 0.25]
     status, _, err = call("fit", *given, "--gap-weight", 10, "--class-weights", "balanced")
     assert status == 0, err
     status, _, err = call("fit", "--resume", top / "run", "--epochs", 2)
@@ -155,10 +155,10 @@ def test_the_size_is_that_of_the_images_where_none_is_asked_for(sample, fit, siz
 
 
 def test_sizes_that_are_asked_for_are_taken(sample):
-    facts = learned(sample, some((40, 60)), size="32x48", input_size="64x96", overlap=99)
+    facts = learned(sample, some((40, 60)), size="32x48", input_size="64x96", overlap=0.75)
     assert facts["size"] == [32, 48] and facts["input_size"] == [64, 96]
-    facts = learned(sample, some((40, 60)), size="32x48", fit_image="tile", overlap=31)
-    assert facts["size"] == facts["input_size"] == [32, 48] and facts["overlap"] == 31
+    facts = learned(sample, some((40, 60)), size="32x48", fit_image="tile", overlap=0.5)
+    assert facts["size"] == facts["input_size"] == [32, 48] and facts["overlap"] == 16
 
 
 def test_facts_hold_mean_and_spread_of_each_channel(sample):
@@ -318,8 +318,7 @@ def test_memory_is_bounded_by_a_row_of_tiles():
 @pytest.mark.parametrize("arguments, words", [
     (["--size", "5x5"], "--size 5x5: give HEIGHTxWIDTH"),
     (["--input-size", "big"], "--input-size big: give HEIGHTxWIDTH"),
-    (["--fit-image", "tile", "--size", "64x64", "--overlap", "64"], "--overlap 64: give less than a tile's side, 64"),
-    (["--fit-image", "tile"], "--overlap 64: give less than a tile's side, 32"),
+    (["--fit-image", "tile", "--overlap", "0.8"], "--overlap 0.8"),
     (["--fit-image", "tile", "--input-size", "64x64"], "--input-size means nothing to tiles"),
     (["--overlap", "-1"], "--overlap -1"),
     (["--void", "256"], "--void 256"),

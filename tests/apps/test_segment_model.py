@@ -374,11 +374,6 @@ def test_a_threshold_for_rand_error_parts_objects():
     assert 0.62 < got <= 0.9
 
 
-def test_a_run_that_goes_on_chooses_its_threshold_anew():
-    chance = chances()
-    assert calibrated(chance >= 0.3, chance, facts={"threshold": 0.85}) == {"threshold": pytest.approx(0.3)}
-
-
 def test_no_threshold_is_chosen_where_there_is_nothing_to_choose():
     chance = chances()
     assert calibrated(chance > 0.3, chance, threshold_for="none") == {}

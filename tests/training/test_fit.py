@@ -400,3 +400,18 @@ def test_bfloat16_trains_and_the_shipped_network_is_float32(tmp_path, monkeypatc
     assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
     assert made.report.metrics["accuracy"] == pytest.approx(accuracy(tmp_path / "run", made.data.splits["validation"]))
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_facts_found_by_calibration_are_found_anew_when_a_run_goes_on(tmp_path, monkeypatch):
+    from apps.mnist.model import ImageClassifier
+    seen = []
+
+    def calibrate(self, network, validation, answer):
+        seen.append(dict(self.facts.values))
+        return {"shift": len(seen)}
+
+    monkeypatch.setattr(ImageClassifier, "calibrate", calibrate)
+    made = trained(tmp_path / "run", epochs=1)
+    assert made.run.facts()["shift"] == 1
+    resumed(made, epochs=2)
+    assert "shift" not in seen[0] and "shift" not in seen[1] and made.run.facts()["shift"] == 2
