@@ -117,6 +117,10 @@ class App(ABC):
         """
         return next(answers)
 
+    def any_size(self, facts: Facts) -> str:
+        """What `cut` and `join` do, in a sentence or two for the model card: whoever calls the file does it too."""
+        return ""
+
     @abstractmethod
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
         """An answer as one line for people."""

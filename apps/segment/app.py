@@ -86,7 +86,7 @@ class Settings(FitSettings):
 
 class Segment(App):
     name = "segment"
-    summary = "Semantic segmentation: a class for each pixel"
+    summary = "give each pixel of an image its class, by U-Net, SegNet or DeepLab V3+"
     Settings = Settings
     raw = ("image",)
     headline = Headline("mean_iou")
@@ -166,6 +166,15 @@ class Segment(App):
             return pieces.from_tiles(own, answers, size, facts["overlap"])
         answer = next(answers)
         return {name: pieces.resized_labels(answer[name], own) for name in ("mask", "confidence")}
+
+    def any_size(self, facts: Facts) -> str:
+        height, width = facts["input_size"]
+        if facts["fit_image"] == "resize":
+            return (f"Scale an image of another size to {width} x {height} (width x height) first, whatever its "
+                    f"proportions, bilinear with antialiasing; scale the mask back by nearest neighbour.")
+        return (f"Cut an image of another size into tiles of {width} x {height} (width x height) that are evenly "
+                f"spread and share at least {facts['overlap']} pixels with each neighbour; mirror what is smaller at "
+                f"its lower and right border. Of two tiles, take the mask up to the middle of what they share.")
 
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
         shares = self.to_json(answer, facts)["shares"]

@@ -53,6 +53,7 @@ def model_card(app: App, record: dict[str, Any], facts: Facts, settings: Any, re
     if best:
         parts += ["## Calling it", f"The signature is `{SIGNATURE}`; the file holds its labels and facts as a zip "
                                    f"(`unzip -l {best['file']}`)."]
+        parts += [app.any_size(facts)] if app.any_size(facts) else []
         call = Call(best["file"], SIGNATURE, _tensors(record["inputs"][SIGNATURE], batch=True),
                     _tensors(record["outputs"][SIGNATURE]))
         for language, (fence, write) in CALLERS.items():

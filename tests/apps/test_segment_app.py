@@ -134,7 +134,8 @@ def sample():
 
 def learned(dataset, images, **options):
     """Facts of a data set whose training images are these, masks aside."""
-    train = replace(dataset.splits["train"], columns={"image": Varied(images, lambda image: image)})
+    train = replace(dataset.splits["train"], columns={"image": Varied(images, lambda image: image)},
+                    meta={"size": [image.shape[:2] for image in images]})
     return Segment().learn_facts(Settings(**options), train, dataset)
 
 
@@ -389,3 +390,12 @@ def test_void_masks_in_training_and_validation_do_no_harm(command, tmp_path, all
         assert 0 <= report["metrics"]["mean_iou"] <= 1
     facts = json.loads((tmp_path / "run" / "facts.json").read_text())
     assert ("threshold" in facts) != all_of_it
+
+
+# For those who call the file themselves
+
+@pytest.mark.parametrize("fit, size, words", [("resize", (180, 240), "240 x 180"),
+                                              ("tile", (64, 96), "share at least 16")])
+def test_the_model_card_says_how_other_sizes_are_fitted(fit, size, words):
+    facts = Facts({"input_size": list(size), "overlap": 16, "fit_image": fit})
+    assert words in Segment().any_size(facts)
