@@ -2,6 +2,7 @@
 
 import base64
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from shared.facts import Facts
 # How far golden answers may lie apart, as a share of the largest value (at least of 1): kernels of another processor
 # round differently, by a step of eight bits where the file computes in integers.
 TOLERANCE = {"float32": 1e-4, "float16": 1e-3, "dynamic": 2e-2, "int8": 2e-2}
+LARGE = 1 << 16  # bytes of an array above which it is compressed in golden.json
 ROUNDS = 100  # calls whose median is the latency
 
 
@@ -106,15 +108,19 @@ def differing(a: Answer, b: Answer, tolerance: float) -> list[str]:
 
 
 def encode(array: np.ndarray) -> dict[str, Any]:
-    """An array for JSON: little-endian bytes in base64, as every language reads them."""
-    plain = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
-    return {"dtype": array.dtype.name, "shape": list(array.shape),
-            "base64": base64.b64encode(plain.tobytes()).decode()}
+    """An array for JSON: little-endian bytes in base64, as every language reads them; a large array (an image, a map)
+    is compressed by zlib before, and then said to be `deflated`."""
+    plain = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
+    large = len(plain) > LARGE
+    return {"dtype": array.dtype.name, "shape": list(array.shape), **({"deflated": True} if large else {}),
+            "base64": base64.b64encode(zlib.compress(plain, 9) if large else plain).decode()}
 
 
 def decode(record: dict[str, Any]) -> np.ndarray:
     """The inverse of `encode`."""
-    return np.frombuffer(base64.b64decode(record["base64"]), np.dtype(record["dtype"]).newbyteorder("<")).reshape(
+    plain = base64.b64decode(record["base64"])
+    plain = zlib.decompress(plain) if record.get("deflated") else plain
+    return np.frombuffer(plain, np.dtype(record["dtype"]).newbyteorder("<")).reshape(
         record["shape"])
 
 

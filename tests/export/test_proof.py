@@ -1,6 +1,7 @@
 import base64
 import json
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -107,6 +108,15 @@ def test_bytes_are_little_endian_by_rows(array, format, dtype):
     record = encode(array)
     assert (record["dtype"], record["shape"]) == (dtype, list(array.shape))
     assert base64.b64decode(record["base64"]) == struct.pack(format, *array.ravel().tolist())
+
+
+def test_a_large_array_is_deflated_and_says_so():
+    array = np.arange(40_000, dtype="int32") // 100
+    record = json.loads(json.dumps(encode(array)))
+    assert record["deflated"] and len(record["base64"]) < array.nbytes / 10
+    assert zlib.decompress(base64.b64decode(record["base64"])) == struct.pack("<40000i", *array.tolist())
+    np.testing.assert_array_equal(decode(record), array)
+    assert "deflated" not in encode(array[:1000])
 
 
 def test_golden_record_has_inputs_and_each_variants_answers():
