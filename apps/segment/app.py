@@ -28,6 +28,8 @@ LOOKED_AT = 200  # images that pixel statistics are taken from
 
 @dataclass(kw_only=True)
 class Settings(FitSettings):
+    data: str = setting("tfds:oxford_iiit_pet", "sample (nuclei), tfds:NAME, or the path of a folder with images/ and "
+                        "masks/", metavar="DATA")
     model: Literal["unet", "segnet", "deeplab"] = setting("unet", "the network")
     block: Literal["plain", "residual", "separable"] = setting("plain", "what unet and segnet are built from")
     width: int = setting(16, "filters at the image's own size; doubled at each halving", at_least=1, at_most=1024)

@@ -129,7 +129,7 @@ def test_other_words_are_no_sides(text):
 
 @pytest.fixture(scope="module")
 def sample():
-    return Segment().load(Settings())
+    return Segment().load(Settings(data="sample"))
 
 
 def learned(dataset, images, **options):
