@@ -59,8 +59,9 @@ class Settings(FitSettings):
     focal: float = setting(2.0, "gamma of the focal loss", advanced=True, at_least=0)
     tversky_alpha: float = setting(0.3, "weight of false positives in the Tversky loss; the rest is that of misses",
                                    advanced=True, at_least=0, at_most=1)
-    normalize: Literal["image", "dataset"] = setting(
-        "image", "bring each image to its own mean and spread, or all to those of the training data")
+    normalize: Literal["image", "log", "dataset"] = setting(
+        "image", "bring each image to its own mean and spread, or its logarithm (fluorescence, where some objects are "
+        "a hundred times as bright as others), or all to those of the training data")
     threshold_for: Literal["mean_iou", "dice", "pixel_accuracy", "rand_error", "none"] = setting(
         "mean_iou", "of two classes: what the threshold is chosen by, on validation data", advanced=True)
     augment: Literal["standard", "none"] = setting("standard", "new versions of every image each epoch")

@@ -24,7 +24,7 @@ from shared.signature import Tensor
 
 VOID = 255
 THRESHOLDS = np.round(np.arange(0.1, 0.91, 0.05), 2)  # tried for two classes
-DARKEST = 4.0  # of 255: a spread that an image's own is never taken to be below
+DARKEST = 4.0  # of 255: added to an image's spread, so that noise in a flat one stays small
 
 
 class Segmenter(Model):
@@ -50,9 +50,12 @@ class Segmenter(Model):
         if self.facts["normalize"] == "dataset":
             scale = 1 / np.asarray(self.facts["std"], np.float32)
             return images * scale - np.asarray(self.facts["mean"], np.float32) * scale
+        least = DARKEST
+        if self.facts["normalize"] == "log":
+            images, least = tf.math.log(images + 1.0), DARKEST / 100
         centred = images - tf.reduce_mean(images, [1, 2], keepdims=True)
         spread = tf.sqrt(tf.reduce_mean(tf.square(centred), [1, 2, 3], keepdims=True))
-        return centred / (spread + DARKEST)
+        return centred / (spread + least)
 
     def network(self) -> keras.Model:
         images = keras.Input((*self.size, self.facts["channels"]))
