@@ -26,7 +26,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Validate(keras.callbacks.Callback):
-    """After every epoch: scores the served network, keeps the best, adds `val_…` to the logs.
+    """After an epoch: scores the served network, keeps the best, adds `val_…` to the logs.
 
     Args:
         network: the network in training.
@@ -34,27 +34,33 @@ class Validate(keras.callbacks.Callback):
         measure: scores `served` on validation data.
         headline: what is best.
         run: where the best is kept.
+        every: epochs between two scorings; the last epoch is always scored.
     """
 
     def __init__(self, network: keras.Model, served: keras.Model, measure: Callable[[], Report],
-                 headline: Headline, run: Run):
+                 headline: Headline, run: Run, every: int = 1):
         super().__init__()
+        self.every = every
         self.network, self.served, self.measure, self.headline, self.run = network, served, measure, headline, run
         self.records: list[dict[str, Any]] = []
         best = run.folder / "best.json"
         self.best = json.loads(best.read_text())["score"] if best.exists() else float("nan")
-        self.report: Report | None = None
+        self.report: Report | None = None  # of the epoch that just ended, where it was scored
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        rate = float(np.asarray(self.model.optimizer.learning_rate))
+        record = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
+        self.report = None
+        if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
+            self.records = [*self.records[:epoch], {**record, "learning_rate": rate}]
+            return
         copy_weights(self.network, self.served, self.model.optimizer)
         if not all(np.isfinite(weight).all() for weight in self.served.get_weights()):
             raise UserError(f"A weight is no number after epoch {epoch + 1}: lower --learning-rate, or set "
                             f"--clip-norm 1; nothing since the last checkpoint was saved.")
         self.report = self.measure()
-        rate = float(np.asarray(self.model.optimizer.learning_rate))
-        record = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()},
-                  **{f"val_{key}": value for key, value in self.report.metrics.items()}, "learning_rate": rate}
-        self.records = [*self.records[:epoch], record]
+        record |= {f"val_{key}": value for key, value in self.report.metrics.items()}
+        self.records = [*self.records[:epoch], {**record, "learning_rate": rate}]
         score = self.report.metrics[self.headline.key]
         # Of equal epochs the later one is kept: its learning rate is lower, its average longer.
         if not self.headline.better(self.best, score) or not self.run.network.exists():
@@ -214,8 +220,10 @@ class TensorBoard(keras.callbacks.Callback):
                     tf.summary.scalar(f"epoch/{key}", value, step)
             tf.summary.scalar("training/learning_rate", record["learning_rate"], step)
             tf.summary.scalar("training/examples_per_second", self.examples / max(self.train_seconds, 1e-9), step)
+        if report is None:
+            self.train.flush()
+            return
         with self.validation.as_default():
-            assert report is not None
             for key, value in report.metrics.items():
                 tf.summary.scalar(f"epoch/{'loss' if key == 'log_loss' else key}", value, step)
             for name, figure in report.figures.items():

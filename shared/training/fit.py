@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,8 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
                     jit_compile=False, **model.losses())
 
     answer = answering(app, predict_with(model, served), model.inputs, facts)
-    validate = Validate(network, served, lambda: score(answer, validation, app.scorer(facts)), app.headline, run)
+    validate = Validate(network, served, lambda: score(answer, validation, app.scorer(facts)), app.headline, run,
+                        settings.validate_every)
     stateful = []
     watch: dict[str, Any] = {"monitor": f"val_{app.headline.key}",
                              "mode": "max" if app.headline.higher_is_better else "min"}
@@ -131,7 +133,8 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     spent = run.read("run.json").get("cpu_minutes", 0.0)
     callbacks = [Estimate(tell), validate, *stateful, TensorBoard(run, validate, feed.steps * feed.batch), resume]
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # standard output is for results
+            warnings.filterwarnings("ignore", ".*which is not available")  # in epochs that are not scored
             trainer.fit(batches, epochs=settings.epochs, initial_epoch=resume.begun["epoch"], verbose=verbose,
                         callbacks=callbacks)
     finally:

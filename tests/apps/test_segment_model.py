@@ -124,6 +124,19 @@ def test_an_image_is_brought_to_its_own_mean_and_spread():
     assert not model.preprocess({"image": tf.fill((1, 36, 50, 3), tf.constant(77, tf.uint8))}).numpy().any()
 
 
+def test_the_logarithm_makes_dim_and_bright_objects_alike():
+    image = RANDOM.integers(20, 25, (1, 36, 50, 1)).astype(np.uint8)
+    image[:, 5:15, 5:15] *= 2
+    image[:, 20:30, 30:40] *= 9
+    model = build((36, 50), facts={"normalize": "log", "channels": 1})
+    got = model.preprocess({"image": tf.constant(image)}).numpy()
+    logarithm = np.log(image + 1.0)
+    centred = logarithm - logarithm.mean()
+    np.testing.assert_allclose(got, centred / (np.sqrt((centred**2).mean()) + 0.04), atol=1e-4)
+    dim, bright = got[0, 5:15, 5:15].mean(), got[0, 20:30, 30:40].mean()
+    assert bright / dim < 9 / 2
+
+
 def test_images_may_be_brought_to_the_mean_and_spread_of_the_training_data():
     mean, std = np.array([10.0, 100, 240]), np.array([3.0, 50, 1])
     image = noise(2, 36, 50, 3)

@@ -415,3 +415,14 @@ def test_facts_found_by_calibration_are_found_anew_when_a_run_goes_on(tmp_path, 
     assert made.run.facts()["shift"] == 1
     resumed(made, epochs=2)
     assert "shift" not in seen[0] and "shift" not in seen[1] and made.run.facts()["shift"] == 2
+
+
+def test_epochs_between_two_scorings_are_trained_and_not_scored(tmp_path, recwarn):
+    made = trained(tmp_path / "run", epochs=5, validate_every=2, patience=9, schedule="plateau")
+    rows = history(tmp_path / "run")
+    assert [row["epoch"] for row in rows if "val_accuracy" in row] == [2, 4, 5] and all("loss" in row for row in rows)
+    best = json.loads((tmp_path / "run" / "best.json").read_text())
+    assert best["score"] == max(row.get("val_accuracy", 0) for row in rows) == made.report.metrics["accuracy"]
+    assert not [warning for warning in recwarn if "not available" in str(warning.message)]
+    plain = trained(tmp_path / "plain", epochs=5, patience=9, schedule="plateau", decay_epochs=9)
+    assert [row["loss"] for row in history(plain.folder)] == pytest.approx([row["loss"] for row in rows])
