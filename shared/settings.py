@@ -79,7 +79,8 @@ class FitSettings(DataSettings):
         "cosine", "course of the learning rate; cosine and one_cycle rise first, see --warmup")
     validate_every: int = setting(1, "score on validation data after every so many epochs, and after the last",
                                   advanced=True, at_least=1)
-    patience: int = setting(0, "stop after so many scorings without a better one on validation data (0: never)", at_least=0)
+    patience: int = setting(0, "stop after so many scorings on validation data without a better one (0: never)",
+                            at_least=0)
     precision: Literal["float32", "mixed_bfloat16"] = setting(
         "float32", "mixed_bfloat16 halves the time on processors with bfloat16 instructions")
 
