@@ -29,7 +29,7 @@ RANDOM = np.random.default_rng(0)
 SMALL = ["--epochs", 1, "--batch-size", 2, "--width", 4, "--widest", 4, "--depth", 1, "--size", "16x16"]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def figures_left_blank():
     """What figures show is tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:

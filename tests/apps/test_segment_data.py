@@ -3,6 +3,7 @@
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from apps.segment import data
 from apps.segment.data import absent, class_shares, load, sample
 from shared.data import masks
 from shared.data.images import MOST_PIXELS, fit_pixels, open_image
@@ -479,7 +481,7 @@ def test_one_class_is_refused(tmp_path, values):
 # The sample
 
 def test_the_sample_is_numbered_nuclei():
-    dataset = sample()
+    dataset, folder = sample(), Path(data.__file__).parent / "sample"
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 80, "validation": 16, "test": 16}
     assert dataset.labels == ["background", "nucleus"] and dataset.public and dataset.name == "sample"
     assert dataset.objects and dataset.channels == 1
@@ -487,9 +489,9 @@ def test_the_sample_is_numbered_nuclei():
     files = [path for split in dataset.splits.values() for path in split.meta["file"]]
     assert len(set(files)) == 112
     for split in dataset.splits.values():
-        rows, path = split.take(np.array([3])), split.meta["file"][3]
-        numbers = np.asarray(Image.open(path.replace("images", "labels")))
-        np.testing.assert_array_equal(rows["image"][0][..., 0], np.asarray(Image.open(path)))
+        rows, name = split.take(np.array([3])), split.meta["file"][3]
+        numbers = np.asarray(Image.open(folder / "labels" / name))
+        np.testing.assert_array_equal(rows["image"][0][..., 0], np.asarray(Image.open(folder / "images" / name)))
         same(rows["objects"], [numbers.astype(np.uint16)])
         same(rows["mask"], [(numbers > 0).astype(np.uint8)])
 
