@@ -185,7 +185,9 @@ class Segment(App):
         return "  ".join(f"{label} {100 * share:.1f} %" for label, share in largest if share)
 
     def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
-        counts = np.bincount(answer["mask"].ravel(), minlength=len(facts["labels"]))
+        counts = np.zeros(len(facts["labels"]), np.int64)
+        for row in answer["mask"]:  # bincount of a whole map would take eight bytes a pixel
+            counts += np.bincount(row, minlength=len(counts))
         return {"height": answer["mask"].shape[0], "width": answer["mask"].shape[1],
                 "shares": {label: round(float(count / counts.sum()), 6)
                            for label, count in zip(facts["labels"], counts, strict=True)}}

@@ -3,6 +3,7 @@
 import numpy as np
 
 HATCH = 6  # pixels from one line over void to the next
+BAND = 1 << 20  # pixels that are worked on at once
 
 
 def palette(count: int) -> np.ndarray:
@@ -36,12 +37,25 @@ def overlay(image: np.ndarray, mask: np.ndarray, colors: np.ndarray, void: int =
     Returns:
         uint8 `[h, w, 3]`.
     """
+    height, width = mask.shape
+    band = max(1, BAND // max(1, width))
+    made = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, band):  # a whole of 400 million pixels would take 20 GB in between
+        before, after = max(0, top - 1), min(height, top + band + 1)
+        tinted = _tinted(image[before:after], mask[before:after], colors, void, strength, before)
+        made[top:top + band] = tinted[top - before:top - before + band]
+    return made
+
+
+def _tinted(image: np.ndarray, mask: np.ndarray, colors: np.ndarray, void: int, strength: float,
+            first: int) -> np.ndarray:
+    """`overlay` of the rows from number `first` on."""
     image = np.broadcast_to(image, (*mask.shape, 3)).astype(np.float32)
     known = mask != void
     tint = np.asarray(colors, np.float32)[np.where(known, mask, 0)]
     share = np.where(touching(mask, void), (1 + 2 * strength) / 3, strength)[..., None] * tint.any(-1, keepdims=True)
     rows, columns = np.indices(mask.shape)
-    hatched = np.where((rows + columns) % HATCH == 0, 128, 0.3 * image.mean(-1))[..., None]
+    hatched = np.where((rows + first + columns) % HATCH == 0, 128, 0.3 * image.mean(-1))[..., None]
     return np.where(known[..., None], image + share * (tint - image), hatched).round().astype(np.uint8)
 
 

@@ -78,3 +78,13 @@ def test_touching_is_a_neighbour_of_another_class():
             if 0 <= y < 12 and 0 <= x < 9 and 9 not in (mask[row, column], mask[y, x]):
                 want[row, column] |= mask[row, column] != mask[y, x]
     assert (touching(mask, 9) == want).all() and want.any() and not want.all()
+
+
+def test_bands_do_not_show(monkeypatch):
+    import shared.evaluation.overlay as module
+    random = np.random.default_rng(0)
+    image, mask = random.integers(0, 256, (31, 20, 3)).astype(np.uint8), random.choice([0, 1, 2, 255], (31, 20))
+    want = overlay(image, mask, palette(3))
+    for band in (1, 40, 100):
+        monkeypatch.setattr(module, "BAND", band)
+        np.testing.assert_array_equal(overlay(image, mask, palette(3)), want)
