@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from shared.app import Answer, Scorer
+from shared.evaluation.confusion import most_confused, shown_classes
 from shared.evaluation.report import Curve, Figure, Gallery, Matrix, Report
 
 BINS = 15
-SHOWN_CLASSES = 30  # of a confusion figure
 
 
 class ClassificationScorer(Scorer):
@@ -93,19 +93,13 @@ class ClassificationScorer(Scorer):
         total = self.bins[:, 0].sum()
         return float(np.abs(self.bins[:, 1] - self.bins[:, 2]).sum() / total) if total else float("nan")
 
-    def _confusions(self, most: int = 20) -> list[dict[str, Any]]:
-        wrong = self.confusion * (1 - np.eye(len(self.labels), dtype=np.int64))
-        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-        return [{"truth": self.labels[row], "predicted": self.labels[column], "count": int(wrong[row, column])}
-                for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
+    def _confusions(self) -> list[dict[str, Any]]:
+        return [{"truth": self.labels[row], "predicted": self.labels[column],
+                 "count": int(self.confusion[row, column])} for row, column in most_confused(self.confusion)]
 
     def _figures(self, worst: list[dict[str, Any]]) -> dict[str, Figure]:
-        chosen = np.arange(len(self.labels))
-        title = "Confusion matrix"
-        if len(chosen) > SHOWN_CLASSES:
-            off = self.confusion.sum(0) + self.confusion.sum(1) - 2 * np.diag(self.confusion)
-            chosen = np.sort(np.argsort(-off, kind="stable")[:SHOWN_CLASSES])
-            title += f", the {SHOWN_CLASSES} most confused classes"
+        chosen, which = shown_classes(self.confusion)
+        title = "Confusion matrix" + which
         names = [self.labels[i] for i in chosen]
         counts, right, confidence = self.bins.T
         filled = counts > 0

@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from shared.app import Answer, Scorer
 from shared.data.images import fit_pixels
-from shared.evaluation.classification import SHOWN_CLASSES, divide
+from shared.evaluation.classification import divide
+from shared.evaluation.confusion import most_confused, shown_classes
 from shared.evaluation.overlay import overlay, palette, touching
 from shared.evaluation.report import Figure, Gallery, Matrix, Report
 
@@ -17,7 +18,6 @@ TOLERANCE = 0.0075  # of the image's diagonal: how far off a boundary may lie
 NEAR = 12  # pixels; up to here trying every shift is quicker than distance transforms
 LONGEST_SIDE = 320  # of a kept picture
 GAP = 4  # white columns between truth and answer
-MOST_CONFUSIONS = 20
 NOTHING = -1  # class of pixels that do not count
 ABSENT = "absent from the truth, left out of the means"
 
@@ -124,19 +124,14 @@ class SegmentationScorer(Scorer):
         return Report({key: float(value) for key, value in metrics.items()}, tables, figures, self.examples)
 
     def _confusions(self) -> list[dict[str, Any]]:
-        wrong = self.confusion * (1 - np.eye(len(self.labels), dtype=np.int64))
-        order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
+        counts = self.confusion
         return [{"truth": self.labels[row], "predicted": self.labels[column],
-                 "share": float(wrong[row, column] / self.confusion[row].sum()), "pixels": int(wrong[row, column])}
-                for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
+                 "share": float(counts[row, column] / counts[row].sum()), "pixels": int(counts[row, column])}
+                for row, column in most_confused(counts)]
 
     def _matrix(self) -> Matrix:
-        chosen = np.arange(len(self.labels))
-        title = "Confusions in % of the true class's pixels"
-        if len(chosen) > SHOWN_CLASSES:
-            off = self.confusion.sum(0) + self.confusion.sum(1) - 2 * np.diag(self.confusion)
-            chosen = np.sort(np.argsort(-off, kind="stable")[:SHOWN_CLASSES])
-            title += f", the {SHOWN_CLASSES} most confused classes"
+        chosen, which = shown_classes(self.confusion)
+        title = "Confusions in % of the true class's pixels" + which
         percent = 100 * divide(self.confusion, self.confusion.sum(1, keepdims=True))
         names = [self.labels[i] for i in chosen]
         return Matrix(title, names, names, percent[np.ix_(chosen, chosen)].round().tolist(), "truth", "predicted")
