@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
@@ -504,29 +503,20 @@ def test_the_sample_fits_a_model_of_other_names():
 
 # TFDS
 
-def prepare(top, name, splits, mask=None, keys=("image", "segmentation_mask")):
-    features = tfds.features.FeaturesDict({
-        keys[0]: tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
-        keys[1]: mask or tfds.features.Image(shape=(None, None, 1), use_colormap=True)})
-    folder = top / name / "1.0.0"
-    folder.mkdir(parents=True)
-    own = {"data_dir": str(folder), "dataset_name": name, "filetype_suffix": "tfrecord"}
-    infos = []
-    for split, pairs in splits.items():
-        template = tfds.core.ShardedFileTemplate(split=split, **own)
-        rows = [features.serialize_example(dict(zip(keys, (image, truth[..., None]), strict=True)))
-                for image, truth in pairs]
-        with tf.io.TFRecordWriter(str(template.sharded_filepath(shard_index=0, num_shards=1))) as writer:
-            for row in rows:
-                writer.write(row)
-        infos.append(tfds.core.SplitInfo(name=split, shard_lengths=[len(rows)], num_bytes=sum(map(len, rows)),
-                                         filename_template=template))
-    tfds.folder_dataset.write_metadata(data_dir=str(folder), features=features, split_infos=infos,
-                                       supervised_keys=keys, filename_template=tfds.core.ShardedFileTemplate(**own))
+@pytest.fixture(scope="session")
+def prepare(write_tfds):
+    """Writes a set of images and masks: `splits` gives pairs by name."""
+    def write(top, name, splits, mask=None, keys=("image", "segmentation_mask")):
+        features = {keys[0]: tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+                    keys[1]: mask or tfds.features.Image(shape=(None, None, 1), use_colormap=True)}
+        write_tfds(top, name, features, {split: [
+            dict(zip(keys, (image, truth[..., None]), strict=True)) for image, truth in pairs]
+            for split, pairs in splits.items()}, keys)
+    return write
 
 
 @pytest.mark.parametrize("room", [1 << 30, 0])
-def test_masks_of_tfds_that_count_from_1_are_read_from_0(tmp_path, monkeypatch, room):
+def test_masks_of_tfds_that_count_from_1_are_read_from_0(tmp_path, monkeypatch, room, prepare):
     monkeypatch.setattr(masks, "IN_MEMORY", room)
     pairs = {"train": [(some(), truth([1, 2, 3])), (some(4, 5), truth([1, 2], 4, 5))],
              "test": [(some(), truth([1, 3]))], "extra": [(some(), truth([9]))]}
@@ -545,7 +535,7 @@ def test_masks_of_tfds_that_count_from_1_are_read_from_0(tmp_path, monkeypatch, 
     same(taken(left)["mask"], [np.array([0, 0, 1, 255], np.uint8)[mask] for _, mask in pairs["train"]])
 
 
-def test_the_pets_have_names(tmp_path):
+def test_the_pets_have_names(tmp_path, prepare):
     prepare(tmp_path, "oxford_iiit_pet", {"train": [(some(), truth([1, 2, 3]))]})
     dataset = read("tfds:oxford_iiit_pet:1.0.0", data_dir=str(tmp_path))
     assert dataset.labels == ["pet", "background", "border"]
@@ -553,7 +543,7 @@ def test_the_pets_have_names(tmp_path):
     assert dataset.labels == ["pet", "background"]
 
 
-def test_masks_of_tfds_from_0_stay_and_bring_their_names(tmp_path):
+def test_masks_of_tfds_from_0_stay_and_bring_their_names(tmp_path, prepare):
     pairs = [(some(), truth([0, 1])), (some(), truth([1]))]
     prepare(tmp_path, "tiny_named", {"train": pairs}, tfds.features.LabeledImage(
         labels=["sky", "road", "car"], shape=(None, None, 1)))
@@ -562,7 +552,7 @@ def test_masks_of_tfds_from_0_stay_and_bring_their_names(tmp_path):
     same(taken(dataset)["mask"], [mask for _, mask in pairs])
 
 
-def test_a_tfds_set_without_masks_is_refused(tmp_path):
+def test_a_tfds_set_without_masks_is_refused(tmp_path, prepare):
     prepare(tmp_path, "tiny_other", {"train": [(some(), truth([0, 1]))]}, keys=("image", "depth"))
     refused("tfds:tiny_other", "tiny_other", "segmentation_mask", "oxford_iiit_pet", data_dir=str(tmp_path))
 

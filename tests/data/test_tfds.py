@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from shared.data.tfds import load_tfds
@@ -12,26 +11,16 @@ RANDOM = np.random.default_rng(0)
 NAMES = ["ant", "bee", "cat"]
 
 
-def prepare(top, name, shape, splits, dtype=np.uint8, features=None, keys=("image", "label")):
-    """Writes a prepared set: `splits` gives (images, labels) by name."""
-    features = tfds.features.FeaturesDict(features or {
-        "image": tfds.features.Image(shape=shape, dtype=dtype, encoding_format="png"),
-        "label": tfds.features.ClassLabel(names=NAMES)})
-    folder = top / name / "1.0.0"
-    folder.mkdir(parents=True)
-    own = {"data_dir": str(folder), "dataset_name": name, "filetype_suffix": "tfrecord"}
-    infos = []
-    for split, (images, labels) in splits.items():
-        template = tfds.core.ShardedFileTemplate(split=split, **own)
-        rows = [features.serialize_example({"image": image, "label": label})
-                for image, label in zip(images, labels, strict=True)]
-        with tf.io.TFRecordWriter(str(template.sharded_filepath(shard_index=0, num_shards=1))) as writer:
-            for row in rows:
-                writer.write(row)
-        infos.append(tfds.core.SplitInfo(name=split, shard_lengths=[len(rows)], num_bytes=sum(map(len, rows)),
-                                         filename_template=template))
-    tfds.folder_dataset.write_metadata(data_dir=str(folder), features=features, split_infos=infos,
-                                       supervised_keys=keys, filename_template=tfds.core.ShardedFileTemplate(**own))
+@pytest.fixture(scope="session")
+def prepare(write_tfds):
+    """Writes a set of images and labels: `splits` gives (images, labels) by name."""
+    def write(top, name, shape, splits, dtype=np.uint8, features=None, keys=("image", "label")):
+        features = features or {"image": tfds.features.Image(shape=shape, dtype=dtype, encoding_format="png"),
+                                "label": tfds.features.ClassLabel(names=NAMES)}
+        write_tfds(top, name, features, {split: [
+            {"image": image, "label": label} for image, label in zip(*pairs, strict=True)]
+            for split, pairs in splits.items()}, keys)
+    return write
 
 
 def some(count, shape, most=255, dtype=np.uint8):
@@ -43,7 +32,7 @@ GREY = {"train": some(20, (6, 5, 1)), "test": some(7, (6, 5, 1)), "extra": some(
 
 
 @pytest.fixture(scope="module")
-def grey(tmp_path_factory):
+def grey(tmp_path_factory, prepare):
     top = tmp_path_factory.mktemp("grey")
     prepare(top, "tiny_grey", (6, 5, 1), GREY)
     return str(top)
@@ -80,7 +69,7 @@ def test_asked_size_is_given_and_labels_stay_with_their_images(grey):
     assert np.corrcoef(split.columns["image"].mean((1, 2, 3)), want)[0, 1] > 0.95
 
 
-def test_images_of_any_size_come_in_the_common_one(tmp_path):
+def test_images_of_any_size_come_in_the_common_one(tmp_path, prepare):
     sizes = [(8, 9)] * 8 + [(20, 30), (5, 4), (9, 8)]
     images = [RANDOM.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
     images[8][:] = [10, 200, 30]
@@ -94,7 +83,7 @@ def test_images_of_any_size_come_in_the_common_one(tmp_path):
     np.testing.assert_array_equal(dataset.splits["validation"].columns["image"], images[:2])
 
 
-def test_all_splits_come_in_one_size(tmp_path):
+def test_all_splits_come_in_one_size(tmp_path, prepare):
     train, test = some(4, (8, 8, 3)), some(4, (12, 12, 3))
     prepare(tmp_path, "tiny_two", (None, None, 3), {"train": train, "test": test})
     splits = load_tfds("tiny_two", str(tmp_path)).splits
@@ -102,7 +91,7 @@ def test_all_splits_come_in_one_size(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 4), (None, None, 4)])
-def test_transparency_is_white(tmp_path, shape):
+def test_transparency_is_white(tmp_path, shape, prepare):
     images, labels = some(4, (6, 5, 4))
     prepare(tmp_path, "tiny_clear", shape, {"train": (images, labels)})
     got = load_tfds("tiny_clear", str(tmp_path)).splits["train"].columns["image"]
@@ -110,7 +99,7 @@ def test_transparency_is_white(tmp_path, shape):
     np.testing.assert_allclose(got, share * images[..., :3] + (1 - share) * 255, atol=1.01)
 
 
-def test_16_bits_become_8(tmp_path):
+def test_16_bits_become_8(tmp_path, prepare):
     images, labels = some(4, (6, 5, 1), 65535, np.uint16)
     prepare(tmp_path, "tiny_deep", (6, 5, 1), {"train": (images, labels)}, np.uint16)
     got = load_tfds("tiny_deep", str(tmp_path)).splits["train"].columns["image"]
@@ -118,7 +107,7 @@ def test_16_bits_become_8(tmp_path):
 
 
 @pytest.mark.parametrize("keys", [None, ("image", "label")])
-def test_what_is_no_image_classification_is_refused(tmp_path, keys):
+def test_what_is_no_image_classification_is_refused(tmp_path, keys, prepare):
     features = {"image": tfds.features.Tensor(shape=(2,), dtype=np.float32),
                 "label": tfds.features.ClassLabel(names=NAMES)}
     prepare(tmp_path, "tiny_vectors", None, {"train": (np.zeros((3, 2), np.float32), [0, 1, 2])}, features=features,
@@ -127,7 +116,7 @@ def test_what_is_no_image_classification_is_refused(tmp_path, keys):
         load_tfds("tiny_vectors", str(tmp_path))
 
 
-def test_a_set_without_training_examples_is_refused_with_what_it_has(tmp_path):
+def test_a_set_without_training_examples_is_refused_with_what_it_has(tmp_path, prepare):
     prepare(tmp_path, "tiny_test", (6, 5, 1), {"test": GREY["test"], "extra": GREY["extra"]})
     with pytest.raises(UserError, match="no train split.*(test.*extra|extra.*test)"):
         load_tfds("tiny_test", str(tmp_path))
