@@ -90,6 +90,15 @@ class Model(ABC):
         """A batch of truth columns to weights, float32 `[batch]` or as the loss takes them; None weighs all alike."""
         return None
 
+    def lengths(self, inputs: Any) -> Any:
+        """How much of axis 1 of a batch of network inputs is used, `[batch]`, where the rest is padding.
+
+        Batches are then made of examples of like length and cut, inputs as well as targets and weights of the same
+        axis; what comes out must not depend on padding. None, the default: every example is used whole. Means
+        nothing where preprocessing runs afresh every epoch (`augments_raw`, `--cache none`).
+        """
+        return None
+
     augments_raw = False
     """Whether `augment_raw` does anything; if so, preprocess runs afresh every epoch."""
 

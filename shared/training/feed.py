@@ -11,6 +11,7 @@ from shared.data.stateless import keys
 from shared.model import Model
 
 MEMORY_LIMIT = 4 << 30  # bytes of preprocessed inputs that `--cache auto` keeps in memory
+GROUP = 50  # batches whose examples are sorted by length together: enough to be alike, few enough to stay shuffled
 
 
 def _tensors(columns: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
@@ -39,6 +40,7 @@ class Feed:
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.order = tf.Variable(np.arange(len(split)), dtype=tf.int64, trainable=False)
         self.cache = self._choose(cache)
+        self.lengths: np.ndarray | None = None
         self.store = None if self.cache == "none" else self._fill(folder, advance)
 
     def _choose(self, cache: str) -> str:
@@ -72,6 +74,11 @@ class Feed:
                     lambda leaf: tf.TensorSpec([self.batch, *leaf.shape[1:]], leaf.dtype), made)
             for room, leaf in zip(tf.nest.flatten(store), tf.nest.flatten(made), strict=True):
                 room[indices[0]:indices[-1] + 1] = leaf
+            lengths = None if self.model.augments_raw else self.model.lengths(made[0])
+            if lengths is not None:
+                if self.lengths is None:
+                    self.lengths = np.zeros(len(self.split), np.int32)
+                self.lengths[indices] = lengths
             advance(len(indices))
         return tf.nest.map_structure(tf.constant, store) if self.cache == "memory" else store
 
@@ -87,7 +94,9 @@ class Feed:
         """Makes the next pass the one of `epoch`, without its first `skip` steps."""
         self.epoch.assign(epoch)
         self.offset.assign(skip)
-        self.order.assign(np.random.default_rng([self.seed, epoch]).permutation(len(self.split)))
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(len(self.split))
+        self.order.assign(order if self.lengths is None else alike(order, self.lengths, self.batch, random))
 
     def dataset(self) -> tf.data.Dataset:
         """(inputs, targets[, weights]) by batch; always a whole epoch's length, since Keras reads it once."""
@@ -98,11 +107,22 @@ class Feed:
         def batch(step: tf.Tensor) -> tuple[Any, ...]:
             start = ((step + self.offset) % self.steps) * self.batch
             indices = tf.ensure_shape(self.order[start:start + self.batch], [self.batch])
-            key, kept = keys(self.seed, self.epoch, indices), self._gather(indices)
+            key, kept = keys(self.seed, self.epoch, indices), self._cut(self._gather(indices), indices)
             made = self._prepare(augment_raw(kept, key)) if self.model.augments_raw else kept
             return augment(made, key)
 
         return tf.data.Dataset.range(self.steps).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def _cut(self, kept: Any, indices: tf.Tensor) -> Any:
+        """A batch without the padding that is common to all its examples, up to one of few lengths."""
+        if self.lengths is None:
+            return kept
+        full = int(tf.nest.flatten(kept[0])[0].shape[1])
+        longest = tf.reduce_max(tf.gather(self.lengths, indices))
+        steps = tf.constant(few_lengths(full))
+        most = tf.reduce_min(tf.where(steps >= longest, steps, full))
+        return tf.nest.map_structure(
+            lambda leaf: leaf[:, :most] if leaf.shape.rank > 1 and leaf.shape[1] == full else leaf, kept)
 
     def _augment(self, made: tuple[Any, ...], key: tf.Tensor) -> tuple[Any, ...]:
         inputs, targets, weights = self.model.augment(made[0], made[1], made[2] if len(made) == 3 else None, key)
@@ -124,3 +144,22 @@ class Feed:
         columns = {name: tf.ensure_shape(array, [self.batch, *example[name].shape[1:]])
                    for name, array in zip(names, read, strict=True)}
         return self._kept(columns)
+
+
+def alike(order: np.ndarray, lengths: np.ndarray, batch: int, random: np.random.Generator) -> np.ndarray:
+    """Another order in which batches hold examples of like length, themselves in random order.
+
+    What is left over at the end of `order` stays there.
+    """
+    whole = len(order) // batch * batch
+    groups = [order[start:min(start + GROUP * batch, whole)] for start in range(0, whole, GROUP * batch)]
+    batches = np.concatenate([group[np.argsort(lengths[group], kind="stable")] for group in groups]).reshape(-1, batch)
+    return np.concatenate([random.permutation(batches).ravel(), order[whole:]])
+
+
+def few_lengths(full: int) -> list[int]:
+    """Some dozen lengths up to `full`, each about a quarter more than the one before: XLA compiles for every shape."""
+    found = [full]
+    while found[-1] > 16:
+        found.append(int(found[-1] / 1.25) // 8 * 8)
+    return sorted(found)

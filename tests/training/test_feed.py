@@ -7,7 +7,9 @@ import tensorflow as tf
 from apps.mnist.app import Mnist, Settings
 from apps.mnist.model import ImageClassifier
 from shared.data.dataset import Dataset, Split
-from shared.training.feed import Feed
+from shared.model import Model
+from shared.signature import Tensor
+from shared.training.feed import Feed, alike, few_lengths
 
 COUNT, SIDE, BATCH, STEPS = 30, 12, 8, 3
 APP = Mnist()
@@ -34,7 +36,8 @@ def feed(folder, cache="memory", seed=0, split=None, batch=BATCH, **changes):
 def epoch(made, number=0, skip=0):
     """The batches of an epoch from step `skip` on, each a list of arrays."""
     made.begin(number, skip)
-    return [[part.numpy() for part in batch] for batch in made.dataset().take(made.steps - skip)]
+    return [list(tf.nest.map_structure(lambda part: part.numpy(), batch))
+            for batch in made.dataset().take(made.steps - skip)]
 
 
 def indices(made, batches):
@@ -148,3 +151,59 @@ def test_columns_are_augmented_afresh_every_epoch_by_seed_epoch_and_index(tmp_pa
             np.uint8)[:, None, None, None]
         want = (moved / 255 - plain.facts["mean"]) / plain.facts["std"]
         np.testing.assert_allclose(np.concatenate([batch[0] for batch in epoch(made, number)]), want, atol=1e-5)
+
+
+class Sequences(Model):
+    """Rows of whole numbers padded with 0; the targets are as long as the inputs, the weights are not."""
+
+    inputs = {"row": Tensor((64,), "int32")}
+
+    def preprocess(self, raw):
+        return {"row": raw["row"], "twice": 2 * raw["row"]}
+
+    def lengths(self, inputs):
+        return (inputs["row"] != 0).sum(1)
+
+    def target(self, columns):
+        return columns["row"] + 1
+
+    def weight(self, columns):
+        return tf.cast(columns["row"][:, :3], tf.float32)
+
+    network = postprocess = losses = None
+
+
+Sequences.__abstractmethods__ = frozenset()
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_batches_of_sequences_are_alike_in_length_and_cut(tmp_path, cache):
+    random = np.random.default_rng(0)
+    lengths = random.integers(3, 61, 400)
+    rows = np.where(np.arange(64) < lengths[:, None], np.arange(1, 401)[:, None], 0).astype(np.int32)
+    made = Feed(Sequences(None, None), Split({"row": rows}), 8, 0, cache, tmp_path)
+    seen, given, needed = [], 0, 0
+    for inputs, targets, weights in epoch(made, 1):
+        batch = inputs["row"][:, 0] - 1
+        np.testing.assert_array_equal(inputs["row"], rows[batch][:, :inputs["row"].shape[1]])
+        np.testing.assert_array_equal(inputs["twice"], 2 * inputs["row"])
+        np.testing.assert_array_equal(targets, inputs["row"] + 1)
+        assert weights.shape == (8, 3) and inputs["row"].shape[1] in few_lengths(64)
+        assert lengths[batch].max() <= inputs["row"].shape[1] <= max(16, 1.5 * lengths[batch].max() + 8)
+        seen += batch.tolist()
+        given, needed = given + inputs["row"].size, needed + lengths[batch].sum()
+    assert sorted(seen) == list(range(400)) and given < 1.25 * needed < 400 * 64
+    whole, rest, other = ([batch[0]["row"][:, 0] for batch in epoch(made, *which)] for which in ((1,), (1, 3), (2,)))
+    assert_equal([whole[3:]], [rest])
+    assert (np.concatenate(whole) != np.concatenate(other)).any()
+
+
+def test_orders_that_are_alike_in_length_stay_orders():
+    order, lengths = np.random.default_rng(1).permutation(1003), np.random.default_rng(2).integers(1, 9, 1003)
+    other = alike(order, lengths, 4, np.random.default_rng(3))
+    assert sorted(other) == list(range(1003)) and other[-3:].tolist() == order[-3:].tolist()
+
+
+@pytest.mark.parametrize("full", [1, 7, 16, 17, 1024])
+def test_the_lengths_end_with_the_full_one(full):
+    assert few_lengths(full)[-1] == full and len(few_lengths(full)) < 25 and min(few_lengths(full)) > 0
