@@ -1,3 +1,3 @@
 """The apps, by name. Nothing is imported here: help must not load TensorFlow."""
 
-APPS = {"mnist": "apps.mnist.app:Mnist", "segment": "apps.segment.app:Segment"}
+APPS = {"mnist": "apps.mnist.app:Mnist", "segment": "apps.segment.app:Segment", "text": "apps.text.app:Text"}

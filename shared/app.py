@@ -3,7 +3,8 @@
 import importlib
 import importlib.metadata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,10 @@ class Scorer(ABC):
     @abstractmethod
     def update(self, example: dict[str, Any], answer: Answer) -> None:
         """Takes one example (its columns by name, `meta` a dict with `index`) and its answer (no batch axis)."""
+
+    def explain(self, answer: Callable[[list[Raw]], Iterator[Answer]]) -> None:  # noqa: B027
+        """Looks closer at what was seen, by more answers (see `shared.evaluation.answering`): before a report that
+        a person reads, not after every epoch."""
 
     @abstractmethod
     def report(self) -> Report:
@@ -98,9 +103,24 @@ class App(ABC):
     @abstractmethod
     def scorer(self, facts: Facts) -> Scorer: ...
 
+    def inputs(self, argument: str) -> Iterable[str]:
+        """What `predict` answers for one argument: itself, or the files of a folder.
+
+        Raises:
+            UserError: the folder has none of `file_types`.
+        """
+        if not Path(argument).is_dir():
+            return [argument]
+        inside = sorted(str(path) for path in Path(argument).rglob("*") if path.is_file()
+                        and (not self.file_types or path.suffix.lower() in self.file_types))
+        if not inside:
+            raise UserError(f"The folder {argument} holds no files to answer"
+                            + (f": {', '.join(sorted(self.file_types))} are taken." if self.file_types else "."))
+        return inside
+
     @abstractmethod
     def read_input(self, argument: str, facts: Facts) -> Raw:
-        """One raw input, without batch axis, from a command-line argument. Raises UserError."""
+        """One raw input, without batch axis, from one of `inputs`, or a line of standard input. Raises UserError."""
 
     @abstractmethod
     def golden(self, facts: Facts) -> Raw:

@@ -16,6 +16,7 @@ ROOMS = [
     ("shared.settings", "shared.facts", "shared.metadata", "shared.networks"),
     ("shared.data.dataset", "shared.data.splits", "shared.evaluation.report"),
     ("shared.app", "shared.model"),
+    ("shared.classifier",),
     ("shared.run", "shared.data"),
     ("shared.evaluation",),
     ("shared.training",),

@@ -7,9 +7,10 @@ import numpy as np
 
 from apps.mnist.data import load, sample
 from shared.app import Answer, App, Raw
+from shared.data.class_weights import class_weights
 from shared.data.dataset import Dataset, Split
 from shared.data.images import EXTENSIONS, read_image
-from shared.evaluation.classification import ClassificationScorer
+from shared.evaluation.classification import ClassificationScorer, label_json, most_likely
 from shared.evaluation.report import Headline
 from shared.facts import Facts
 from shared.settings import DataSettings, FitSettings, setting
@@ -63,9 +64,7 @@ class Mnist(App):
             "mean": float(seen.mean(dtype=np.float64)), "std": max(float(seen.std(dtype=np.float64)), 1e-3),
             "light_background": light_background(images)}
         if settings.class_weights != "none":
-            weights = len(labels) / np.maximum(np.bincount(labels, minlength=len(dataset.labels)), 1)
-            weights = weights if settings.class_weights == "balanced" else np.sqrt(weights)
-            values["class_weights"] = (weights / weights[labels].mean()).tolist()
+            values["class_weights"] = class_weights(labels, len(dataset.labels), settings.class_weights)
         return Facts(values)
 
     def scorer(self, facts: Facts) -> ClassificationScorer:
@@ -80,12 +79,10 @@ class Mnist(App):
         return {"image": digits.take(np.arange(250, len(digits), 500))["image"]}
 
     def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
-        shares = dict(zip(facts["labels"], (round(float(p), 6) for p in answer["probabilities"]), strict=True))
-        return {"label": facts["labels"][int(answer["label"])], "probabilities": shares}
+        return label_json(answer, facts["labels"])
 
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
-        order = np.argsort(answer["probabilities"])[::-1][:3]
-        shares = "  ".join(f"{facts['labels'][i]} {100 * answer['probabilities'][i]:.1f} %" for i in order)
+        shares = most_likely(answer, facts["labels"])
         turned = light_background(raw["image"]) != facts["light_background"]
         return shares + ("  (its background is not as in training, light or dark: invert it?)" if turned else "")
 

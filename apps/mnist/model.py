@@ -7,12 +7,13 @@ import tensorflow as tf
 
 from apps.mnist.augment import distort, erase
 from apps.mnist.networks import NETWORKS
-from shared.model import NETWORK, Model, Tensors
+from shared.classifier import Classifier
+from shared.model import NETWORK, Tensors
 from shared.networks.blocks import Style
 from shared.signature import Tensor
 
 
-class ImageClassifier(Model):
+class ImageClassifier(Classifier):
     """Facts: `labels`, `image_size` [height, width], `channels`, `mean` and `std` of training pixels (of 1)."""
 
     @property
@@ -29,22 +30,6 @@ class ImageClassifier(Model):
         logits = build(images, Style.of(self.settings), len(self.facts["labels"]), self.settings.width,
                        self.settings.dropout)
         return keras.Model(images, logits, name=NETWORK)
-
-    def postprocess(self, outputs: tf.Tensor) -> Tensors:
-        probabilities = tf.nn.softmax(outputs)
-        return {"label": tf.argmax(probabilities, -1, output_type=tf.int32), "probabilities": probabilities}
-
-    def losses(self) -> dict[str, Any]:
-        return {"loss": keras.losses.CategoricalCrossentropy(from_logits=True,
-                                                             label_smoothing=self.settings.label_smoothing),
-                "weighted_metrics": [keras.metrics.CategoricalAccuracy(name="accuracy")]}
-
-    def target(self, columns: Tensors) -> tf.Tensor:
-        return tf.one_hot(columns["label"], len(self.facts["labels"]))
-
-    def weight(self, columns: Tensors) -> tf.Tensor | None:
-        weights = self.facts.get("class_weights")
-        return None if weights is None else tf.gather(tf.constant(weights, tf.float32), columns["label"])
 
     def augment(self, inputs: tf.Tensor, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
         how = self.settings

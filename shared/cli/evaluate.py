@@ -50,7 +50,7 @@ def run(app: App, arguments: Any) -> int:
         split = pick(app.dataset(source, predictor.facts), arguments.split)
         with progress(f"{arguments.split} split", len(split)) as advance:
             answer = answering(app, predictor, predictor.inputs, predictor.facts)
-            report = score(answer, split, app.scorer(predictor.facts), advance=advance)
+            report = score(answer, split, app.scorer(predictor.facts), advance=advance, explain=True)
         report.about = {"app": app.name, "artifact": str(predictor.path), "kind": predictor.kind,
                         "data": source.data, "split": arguments.split, "date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         keep(predictor, report, arguments, f"-{number}" if len(named_all) > 1 else "")

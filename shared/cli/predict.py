@@ -1,7 +1,6 @@
 """The verb `predict`."""
 
 import sys
-from collections.abc import Collection, Iterable
 from dataclasses import field, make_dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -43,7 +42,7 @@ def run(app: App, arguments: Any) -> int:
     bad = 0
     for named in arguments.inputs:
         try:
-            inputs = expand(named, app.file_types)
+            inputs = (line.rstrip("\n") for line in sys.stdin if line.strip()) if named == "-" else app.inputs(named)
         except UserError as error:
             tell(str(error))
             bad += 1
@@ -82,17 +81,3 @@ def write(app: App, raw: Raw, answer: Answer, predictor: Predictor, place: Path,
         make_folder(path.parent)
         write_atomically(path, content)
     return set(files)
-
-
-def expand(argument: str, file_types: Collection[str]) -> Iterable[str]:
-    """Lines of standard input for `-`, files of the app's types for a folder (UserError where it has none)."""
-    if argument == "-":
-        return (line.rstrip("\n") for line in sys.stdin if line.strip())
-    if not Path(argument).is_dir():
-        return [argument]
-    inside = sorted(str(path) for path in Path(argument).rglob("*") if path.is_file()
-                    and (not file_types or path.suffix.lower() in file_types))
-    if not inside:
-        raise UserError(f"The folder {argument} holds no files to answer"
-                        + (f": {', '.join(sorted(file_types))} are taken." if file_types else "."))
-    return inside

@@ -8,6 +8,10 @@ import numpy as np
 from shared.data.dataset import Dataset, Split
 from shared.errors import UserError
 
+# What folders, files and columns call a split.
+SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation",
+          "dev": "validation", "test": "test"}
+
 
 def _labels(split: Split) -> np.ndarray | None:
     """The label column where there is one that can be stratified by."""

@@ -27,18 +27,19 @@ def keys(seed: tf.Tensor | int, epoch: tf.Tensor | int, indices: tf.Tensor) -> t
     return mix(tf.bitwise.bitwise_xor(key, mix(tf.cast(indices, tf.uint32) + tf.constant(GOLDEN, tf.uint32))))
 
 
-def uniform(keys: tf.Tensor, draw: int, shape: Sequence[int] = (), low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+def uniform(keys: tf.Tensor, draw: int, shape: Sequence[int | tf.Tensor] = (), low: float = 0.0,
+            high: float = 1.0) -> tf.Tensor:
     """Uniform numbers in [low, high), float32 `[batch, *shape]`.
 
     Args:
         keys: uint32 `[batch]`.
         draw: another number for each use within one augmentation, or the uses would be the same numbers.
-        shape: of the numbers of one example.
+        shape: of the numbers of one example; sizes may be tensors, where they are constant when compiled.
     """
-    count = 1
+    count: int | tf.Tensor = 1
     for size in shape:
         count *= size
-    counters = tf.range(count, dtype=tf.int64) + draw * 1_000_003
+    counters = tf.range(tf.cast(count, tf.int64)) + draw * 1_000_003
     words = tf.expand_dims(keys, 1) + tf.cast(counters, tf.uint32) * tf.constant(GOLDEN, tf.uint32)
     bits = tf.cast(tf.bitwise.right_shift(mix(mix(words)), tf.constant(8, tf.uint32)), tf.int32)
     numbers = low + (high - low) * tf.cast(bits, tf.float32) * (1.0 / (1 << 24))

@@ -9,10 +9,9 @@ import numpy as np
 
 from shared.data.dataset import Dataset, Split
 from shared.data.images import common_size, fit_pixels
+from shared.data.splits import SPLITS
 from shared.errors import UserError
 from shared.quiet import load_tensorflow
-
-SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
 def open_tfds(name: str, data_dir: str | None, fits: Callable[[Any], None] | None = None) -> Any:

@@ -21,11 +21,13 @@ class ClassificationScorer(Scorer):
     Args:
         labels: class names by number.
         picture: an example as a picture, uint8 `[h, w]` or `[h, w, 3]`, for the worst mistakes; None for no pictures.
+        describe: an example in further columns of the table of mistakes.
         worst: how many mistakes are kept.
     """
 
     def __init__(self, labels: list[str], picture: Callable[[dict[str, Any]], np.ndarray] | None = None,
-                 worst: int = 24):
+                 worst: int = 24, describe: Callable[[dict[str, Any]], dict[str, Any]] = lambda example: {}):
+        self.describe = describe
         self.labels, self.picture, self.worst = [str(label) for label in labels], picture, worst
         self.confusion = np.zeros((len(labels), len(labels)), np.int64)
         self.bins = np.zeros((BINS, 3))  # examples, correct ones, sum of confidence
@@ -55,7 +57,7 @@ class ClassificationScorer(Scorer):
             entry = (-float(probabilities[truth]), -index, {
                 "index": index, "file": example["meta"].get("file", ""), "truth": self.labels[truth],
                 "predicted": self.labels[label], "confidence": round(confidence, 6),
-                "picture": self.picture(example) if self.picture else None})
+                "picture": self.picture(example) if self.picture else None, **self.describe(example)})
             if len(self.mistakes) < self.worst:
                 heapq.heappush(self.mistakes, entry)
             elif entry[:2] > self.mistakes[0][:2]:
@@ -116,6 +118,18 @@ class ClassificationScorer(Scorer):
                 "Worst mistakes", [row["picture"] for row in worst],
                 [f"{row['truth']}, not {row['predicted']} ({100 * row['confidence']:.0f} %)" for row in worst])
         return figures
+
+
+def label_json(answer: Answer, labels: list[str]) -> dict[str, Any]:
+    """A label and all probabilities by name."""
+    shares = zip(labels, (round(float(share), 6) for share in answer["probabilities"]), strict=True)
+    return {"label": labels[int(answer["label"])], "probabilities": dict(shares)}
+
+
+def most_likely(answer: Answer, labels: list[str], most: int = 3) -> str:
+    """The likeliest labels, in percent, on a line."""
+    order = np.argsort(answer["probabilities"])[::-1][:most]
+    return "  ".join(f"{labels[i]} {100 * answer['probabilities'][i]:.1f} %" for i in order)
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:

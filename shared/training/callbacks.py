@@ -13,6 +13,7 @@ import tensorflow as tf
 from shared.errors import UserError
 from shared.evaluation.figures import to_image
 from shared.evaluation.report import Headline, Report
+from shared.evaluation.show import markdown_table
 from shared.run import Run
 from shared.training.checkpoints import Checkpoints
 from shared.training.feed import Feed
@@ -228,6 +229,9 @@ class TensorBoard(keras.callbacks.Callback):
                 tf.summary.scalar(f"epoch/{'loss' if key == 'log_loss' else key}", value, step)
             for name, figure in report.figures.items():
                 tf.summary.image(f"report/{name}", to_image(figure)[None], step)
+            for name, rows in report.tables.items():
+                if rows:
+                    tf.summary.text(f"report/{name}", markdown_table(rows), step)
         self.train.flush()
         self.validation.flush()
 

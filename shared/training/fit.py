@@ -150,7 +150,7 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     facts.values |= {**calibrated, "calibrated": list(calibrated)} if calibrated else {}
     facts.save(run.folder)
     answer = answering(app, predict_with(app.build(settings, facts), served), model.inputs, facts)
-    report = score(answer, validation, app.scorer(facts))
+    report = score(answer, validation, app.scorer(facts), explain=True)
     report.about = {"app": app.name, "artifact": str(run.folder), "data": dataset.name, "split": "validation",
                     "parameters": network.count_params(), **run.read("best.json"),
                     "cpu_minutes": run.read("run.json")["cpu_minutes"]}

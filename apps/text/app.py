@@ -1,0 +1,202 @@
+"""The app: its settings, and the parts that need no TensorFlow."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+import numpy as np
+
+from apps.text import data
+from apps.text.report import TextScorer
+from apps.text.vectors import read_vectors
+from shared.app import Answer, App, Raw
+from shared.data import plain_tokens
+from shared.data.class_weights import class_weights
+from shared.data.dataset import Dataset, Ragged, Split
+from shared.data.tables import lines_of, read_text
+from shared.errors import UserError
+from shared.evaluation.classification import label_json, most_likely
+from shared.evaluation.report import Headline
+from shared.facts import Facts
+from shared.settings import DataSettings, FitSettings, setting
+from shared.signature import Tensor
+
+LONGEST = 4096  # bytes that are read of a text where nothing is said
+GOLDEN = ("What a wonderful film!", "The battery died after two days, and nobody answers my letters.", "", "  \t ",
+          "Größe, élan, naïve", "我很喜欢这部电影，演员很好。", "ужасно скучно",
+          "😀👍🏽 100 %", "\u200fשלום", "a\u0301 b\u0300")
+
+
+@dataclass(kw_only=True)
+class Settings(FitSettings):
+    data: str = setting("tfds:imdb_reviews", "sample (reviews), tfds:NAME, a table (.csv, .tsv, .jsonl), or a folder: "
+                        "train.csv and test.csv, a folder a class, or a file of lines a class", metavar="DATA")
+    text_column: Optional[str] = setting(None, "column or feature with the texts [found by its name]", metavar="NAME")
+    label_column: Optional[str] = setting(None, "column or feature with the classes [found by its name]",
+                                          metavar="NAME")
+    model: Literal["cnn", "separable", "char", "attention"] = setting(
+        "cnn", "cnn (Kim 2014), separable (long documents), char (noisy text, Chinese), attention (a Transformer "
+        "block over convolutions)")
+    embeddings: Optional[str] = setting(None, "GloVe or word2vec text file to begin with", metavar="FILE")
+    vectors: Literal["learned", "static", "tuned", "both"] = setting(
+        "learned", "the vectors of words: learned from nothing, or --embeddings kept as they are (static), trained on "
+        "(tuned, the same as learned) or both side by side (Kim's multichannel)")
+    dimension: int = setting(100, "numbers of a word's vector where --embeddings gives none", at_least=2,
+                             at_most=1024)
+    filters: int = setting(100, "filters of each width", at_least=1, at_most=2048)
+    widths: str = setting("3,4,5", "widths of the parallel convolutions, in words", metavar="N,N,...")
+    depth: int = setting(4, "stages of separable, each halving the text", advanced=True, at_least=1, at_most=8)
+    pairs: int = setting(0, "buckets for pairs of neighbouring words, each with a linear vote (0: none)", at_least=0,
+                         at_most=1 << 22)
+    vocabulary: int = setting(30_000, "most words with an id of their own", at_least=1, at_most=2_000_000)
+    min_count: int = setting(2, "how often a word must stand in the training data to have one", advanced=True,
+                             at_least=1)
+    buckets: int = setting(100, "ids shared by all other words", advanced=True, at_least=1)
+    max_bytes: Optional[int] = setting(None, f"bytes that are read of a text, the rest is cut off [what 99.5 % of the "
+                                       f"training texts need, at most {LONGEST}]", at_least=16, at_most=65_536)
+    dropout: float = setting(0.5, "share of the last features dropped while training", at_least=0, at_most=0.9)
+    embedding_dropout: float = setting(0.0, "share of the vectors' numbers dropped while training", at_least=0,
+                                       at_most=0.9)
+    max_norm: float = setting(3.0, "largest norm of the weights of a class in the last layer (0: any)", advanced=True,
+                              at_least=0)
+    word_dropout: float = setting(0.0, "augmentation: share of words made unknown", at_least=0, at_most=0.9)
+    word_swap: float = setting(0.0, "augmentation: share of words swapped with the next", advanced=True, at_least=0,
+                               at_most=0.9)
+    crop: float = setting(0.0, "augmentation: largest share of a text left out at one end", advanced=True, at_least=0,
+                          at_most=0.9)
+    batch_size: int = setting(50, "examples a step", at_least=1)
+
+    def each_width(self) -> list[int]:
+        """The widths as numbers. Raises UserError."""
+        try:
+            found = [int(width) for width in self.widths.split(",")]
+        except ValueError:
+            found = []
+        if not found or not all(1 <= width <= 64 for width in found):
+            raise UserError(f"--widths {self.widths}: give whole numbers from 1 to 64 with commas between, as 3,4,5.")
+        return found
+
+
+class Text(App):
+    name = "text"
+    summary = "classify sentences and documents of any language: sentiment, topics, questions"
+    Settings = Settings
+    raw = ("text",)
+    headline = Headline("accuracy")
+    model_class = "apps.text.model:TextClassifier"
+    file_types = frozenset({".txt"})
+
+    def check(self, settings: Any) -> None:
+        settings.each_width()
+        if settings.vectors in ("static", "tuned", "both") and not settings.embeddings:
+            raise UserError(f"--vectors {settings.vectors} needs word vectors: name a file of them by --embeddings.")
+        if settings.embeddings and not Path(settings.embeddings).is_file():
+            raise UserError(f"--embeddings {settings.embeddings}: there is no such file.")
+        if settings.model == "char" and (settings.embeddings or settings.pairs):
+            raise UserError("--model char reads characters alone: leave --embeddings and --pairs out.")
+
+    def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
+        return data.load(settings, facts)
+
+    def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
+        from shared.layers.utf8_tokens import Utf8Tokens
+        column = train.columns["text"]
+        assert isinstance(column, Ragged)
+        sizes = np.diff(column.offsets)
+        longest = settings.max_bytes or min(LONGEST, power_of_two(int(np.percentile(sizes, 99.5))))
+        counts: Counter[str] = Counter()
+        characters: Counter[str] = Counter()
+        most_tokens, most_characters = 1, 1
+        for row in range(len(column)):
+            text = decoded(column.row(row)[:longest])
+            words = plain_tokens.words(text)
+            counts.update(words)
+            characters.update("".join(words))
+            most_tokens, most_characters = max(most_tokens, len(words)), max(most_characters, len(text))
+        dimension, vectors = settings.dimension, {}
+        if settings.embeddings:
+            vectors = read_vectors(Path(settings.embeddings), counts)
+            dimension = len(next(iter(vectors.values()), np.zeros(dimension)))
+        words = [word for word, count in counts.most_common(settings.vocabulary)
+                 if count >= settings.min_count or word in vectors]
+        known = [char for char, count in characters.most_common() if count >= settings.min_count]
+        tokens = Utf8Tokens(words, settings.buckets, max(1, settings.pairs), longest,
+                            min(longest, -(-most_tokens // 8) * 8))
+        values: dict[str, Any] = {
+            "labels": dataset.labels, "max_bytes": longest, "tokens": tokens.get_config(),
+            "characters": "".join(known),
+            "max_characters": min(longest, -(-most_characters // 8) * 8), "dimension": dimension,
+            "text_column": settings.text_column, "label_column": settings.label_column}
+        if settings.embeddings:
+            running = sum(counts.values())
+            values["coverage"] = {"vocabulary": round(sum(word in vectors for word in words) / len(words), 4),
+                                  "text": round(sum(counts[word] for word in vectors) / running, 4)}
+        if settings.class_weights != "none":
+            labels = np.asarray(train.columns["label"][np.arange(len(train))])
+            values["class_weights"] = class_weights(labels, len(dataset.labels), settings.class_weights)
+        return Facts(values)
+
+    def scorer(self, facts: Facts) -> TextScorer:
+        return TextScorer(facts["labels"])
+
+    def inputs(self, argument: str) -> Iterable[str]:
+        """A text as it is; of a file each line; of a folder each text file."""
+        if Path(argument).is_dir():
+            return (read_text(Path(path))[0] for path in super().inputs(argument))
+        if len(argument) < 4096 and Path(argument).is_file():
+            return lines_of(read_text(Path(argument))[0])
+        return [argument]
+
+    def read_input(self, argument: str, facts: Facts) -> Raw:
+        try:
+            plain = argument.encode("utf-8", "surrogateescape")  # bytes that were no UTF-8 stay what they were
+        except UnicodeEncodeError:
+            plain = argument.encode("utf-8", "replace")
+        return {"text": np.frombuffer(plain.replace(b"\0", b" "), np.uint8)}
+
+    def golden(self, facts: Facts) -> Raw:
+        rows = [next(iter(self.cut(self.read_input(text, facts), {}, facts)))["text"] for text in GOLDEN]
+        return {"text": np.stack(rows)}
+
+    def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
+        most = facts["max_bytes"]
+        plain = raw["text"][:most + 1]
+        end = min(most, int(np.flatnonzero(plain).max(initial=-1)) + 1)
+        if len(plain) > most and end == most:
+            while end and plain[end] & 0xC0 == 0x80:  # not within a character
+                end -= 1
+        row = np.zeros(most, np.int32)
+        row[:end] = plain[:end]
+        return [{"text": row}]
+
+    def join(self, raw: Raw, answers: Iterator[Answer], inputs: dict[str, Tensor], facts: Facts) -> Answer:
+        """The answer, and how many bytes of the text were not read."""
+        whole, answer = int(np.flatnonzero(raw["text"]).max(initial=-1)) + 1, next(answers)
+        read, tokens = min(whole, facts["max_bytes"]), facts["tokens"]["max_tokens"]
+        if read > tokens:  # or there can be no more tokens than fit
+            spans = list(plain_tokens.spans(text := decoded(raw["text"][:read])))
+            if len(spans) > tokens:
+                read = len(text[:spans[tokens][0]].encode())
+        return {**answer, "unread": np.array(whole - read)}
+
+    def any_size(self, facts: Facts) -> str:
+        return (f"Give the text as UTF-8, one byte a number, filled up with 0; what is behind {facts['max_bytes']} "
+                f"bytes, or {facts['tokens']['max_tokens']} words and signs, is not read.")
+
+    def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
+        cut = f"  (its last {int(answer['unread'])} bytes were not read)" if answer["unread"] else ""
+        return most_likely(answer, facts["labels"]) + cut
+
+    def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
+        return {**label_json(answer, facts["labels"]), "unread_bytes": int(answer["unread"])}
+
+
+def decoded(row: np.ndarray) -> str:
+    """The text of a row of bytes, padding and all."""
+    return row.astype(np.uint8).tobytes().decode("utf-8", "replace")
+
+
+def power_of_two(least: int) -> int:
+    return 1 << max(4, int(least - 1).bit_length())

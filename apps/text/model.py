@@ -1,0 +1,85 @@
+"""The TensorFlow part: UTF-8 bytes in, label and probabilities out."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from apps.text import augment
+from apps.text.networks import NETWORKS, Sizes, with_pairs
+from apps.text.vectors import read_vectors
+from shared.classifier import Classifier
+from shared.data.dataset import Ragged, Split
+from shared.layers.character_ids import CharacterIds
+from shared.layers.utf8_tokens import Utf8Tokens
+from shared.model import NETWORK, Tensors
+from shared.networks.blocks import Style
+from shared.signature import Tensor
+
+
+class TextClassifier(Classifier):
+    """Facts: `labels`, `max_bytes`, `tokens` (the tokenizer's configuration), `characters`, `dimension`."""
+
+    def __init__(self, settings: Any, facts: Any):
+        super().__init__(settings, facts)
+        self.tokens = Utf8Tokens.from_config(facts["tokens"])
+        self.characters = CharacterIds(facts["characters"])
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        return {"text": Tensor((self.facts["max_bytes"],), "int32")}
+
+    def preprocess(self, raw: Tensors) -> Tensors:
+        made = self.tokens(raw["text"])
+        if self.settings.model == "char":
+            return {"characters": self.characters(made["text"][:, :self.facts["max_characters"]])}
+        return {name: made[name] for name in (("ids", "pairs") if self.settings.pairs else ("ids",))}
+
+    def network(self) -> keras.Model:
+        settings, sizes = self.settings, Sizes(self.tokens.size, self.tokens.pair_buckets + 1, self.characters.size,
+                                               len(self.facts["labels"]))
+        names = ["characters"] if settings.model == "char" else ["ids", "pairs"] if settings.pairs else ["ids"]
+        inputs = {name: keras.Input([None], dtype="int32", name=name) for name in names}
+        logits = NETWORKS[settings.model](inputs, settings, Style.of(settings), sizes, self.facts["dimension"])
+        if "pairs" in inputs:
+            logits = with_pairs(logits, inputs["pairs"], settings, sizes)
+        return keras.Model(inputs, logits, name=NETWORK)
+
+    def trainer(self, network: keras.Model) -> keras.Model:
+        """The network itself, its words begun with the vectors of `--embeddings`."""
+        if self.settings.embeddings:
+            vectors = read_vectors(Path(self.settings.embeddings), self.tokens.words)
+            for name in {"words", "fixed_words"} & {layer.name for layer in network.layers}:
+                [table] = network.get_layer(name).get_weights()
+                for place, word in enumerate(self.tokens.words, 1 + self.tokens.buckets):
+                    if word in vectors:
+                        table[place] = vectors[word]
+                network.get_layer(name).set_weights([table])
+        return network
+
+    def examples(self, train: Split) -> Split:
+        """Texts cut to what the graph takes."""
+        text = train.columns["text"]
+        assert isinstance(text, Ragged)
+        most = self.facts["max_bytes"]
+        starts = text.offsets[:-1]
+        sizes = np.minimum(np.diff(text.offsets), most)
+        ends = np.cumsum(sizes)
+        source = np.arange(ends[-1]) + np.repeat(starts - (ends - sizes), sizes)
+        cut = Ragged(text.values[source], np.concatenate([[0], ends]))
+        return Split({**train.columns, "text": cut}, train.meta)
+
+    def lengths(self, inputs: Any) -> Any:
+        return (next(iter(inputs.values())) != 0).sum(1)
+
+    def augment(self, inputs: Tensors, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
+        how = self.settings
+        if how.crop:
+            inputs = augment.crop(inputs, keys, how.crop)
+        if how.word_dropout and "ids" in inputs:
+            inputs = augment.drop_words(inputs, keys, how.word_dropout)
+        if how.word_swap and "ids" in inputs:
+            inputs = augment.swap(inputs, keys, how.word_swap)
+        return inputs, targets, weights

@@ -1,0 +1,153 @@
+"""Networks from token or character ids to logits. Padding (id 0) never changes an answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from shared.networks.blocks import Style
+
+L = keras.layers
+ops = keras.ops
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many ids of each kind there are, and into how many classes texts fall."""
+
+    words: int
+    pairs: int
+    characters: int
+    classes: int
+
+
+@keras.saving.register_keras_serializable("pocketconv")
+class Used(keras.layers.Layer):
+    """1 where ids are not padding: int32 `[n, t]` to floats `[n, t, 1]`."""
+
+    def call(self, ids: Any) -> Any:
+        return ops.expand_dims(ops.cast(ops.not_equal(ids, 0), self.compute_dtype), -1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape, 1)
+
+
+@keras.saving.register_keras_serializable("pocketconv")
+class MaxOverTime(keras.layers.Layer):
+    """The largest value of each channel among what is used; values must not be negative: `[n, t, c]` to `[n, c]`."""
+
+    def call(self, values: Any, used: Any) -> Any:
+        return ops.max(values * used, 1)
+
+    def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
+        return values_shape[0], values_shape[2]
+
+
+@keras.saving.register_keras_serializable("pocketconv")
+class MeanOverTime(keras.layers.Layer):
+    """The sum over what is used, divided by a power of how much that is: `[n, t, c]` to `[n, c]`.
+
+    Args:
+        power: 1 for the mean, 0 for the sum.
+    """
+
+    def __init__(self, power: float = 1.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.power = power
+
+    def call(self, values: Any, used: Any) -> Any:
+        count = ops.maximum(ops.sum(used, 1), 1)
+        return ops.sum(values * used, 1) * count**-self.power
+
+    def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
+        return values_shape[0], values_shape[2]
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"power": self.power}
+
+
+def embedding(size: int, dimension: int, name: str, trainable: bool = True) -> Any:
+    return L.Embedding(size, dimension, keras.initializers.RandomUniform(-0.25, 0.25), name=name, trainable=trainable)
+
+
+def channels(ids: Any, used: Any, settings: Any, sizes: Sizes, dimension: int) -> list[Any]:
+    """The embedded words, `[n, t, dimension]`: once, or twice where one copy of the vectors stays as it was."""
+    tables = {"learned": [("words", True)], "static": [("words", False)], "tuned": [("words", True)],
+              "both": [("words", True), ("fixed_words", False)]}[settings.vectors]
+    drop = L.SpatialDropout1D(settings.embedding_dropout)
+    return [drop(L.Multiply()([embedding(sizes.words, dimension, name, trainable)(ids), used]))
+            for name, trainable in tables]
+
+
+def head(features: Any, settings: Any, sizes: Sizes) -> Any:
+    limit = keras.constraints.MaxNorm(settings.max_norm) if settings.max_norm else None
+    return L.Dense(sizes.classes, kernel_constraint=limit, name="logits")(L.Dropout(settings.dropout)(features))
+
+
+def with_pairs(logits: Any, pairs: Any, settings: Any, sizes: Sizes) -> Any:
+    """Adds a linear vote of each pair of neighbouring words (Wang and Manning 2012): few operations, many weights."""
+    table = L.Embedding(sizes.pairs, sizes.classes, "zeros", name="pairs")
+    used = Used()(pairs)
+    votes = MeanOverTime(0.5)(L.SpatialDropout1D(settings.embedding_dropout)(table(pairs)), used)
+    return L.Add()([logits, votes])
+
+
+def cnn(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dimension: int) -> Any:
+    """Parallel convolutions and their maxima over time (Kim 2014, https://arxiv.org/abs/1408.5882); where two copies
+    of the vectors are read, each filter reads both and the sum counts."""
+    used = Used()(inputs["ids"])
+    words = channels(inputs["ids"], used, settings, sizes, dimension)
+    maxima = []
+    for width in settings.each_width():
+        convolve = L.Conv1D(settings.filters, width, padding="same", **style.kernel())
+        sums = [convolve(copy) for copy in words]
+        seen = L.Activation(style.activation)(sums[0] if len(sums) == 1 else L.Add()(sums))
+        maxima.append(MaxOverTime()(seen, used))
+    return head(L.Concatenate()(maxima) if len(maxima) > 1 else maxima[0], settings, sizes)
+
+
+def separable(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dimension: int) -> Any:
+    """Depthwise separable convolutions with shortcuts, halving the text between them (after Johnson and Zhang 2017,
+    deep pyramid CNN): sees far in long documents at little cost."""
+    used = Used()(inputs["ids"])
+    x = L.Conv1D(settings.filters, 1, **style.kernel())(channels(inputs["ids"], used, settings, sizes, dimension)[0])
+    for stage in range(settings.depth):
+        y = x
+        for _ in range(2):
+            y = L.Activation(style.activation)(y)
+            y = L.SeparableConv1D(settings.filters, 3, padding="same", depthwise_initializer=style.initializer,
+                                  pointwise_initializer=style.initializer)(L.Multiply()([y, used]))
+        x = L.Add()([x, y])
+        if stage + 1 < settings.depth:
+            x = L.MaxPooling1D(2, padding="same")(L.Multiply()([x, used]))
+            used = L.MaxPooling1D(2, padding="same")(used)
+    x = L.Activation("relu")(x)
+    return head(L.Concatenate()([MaxOverTime()(x, used), MeanOverTime()(x, used)]), settings, sizes)
+
+
+def char(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dimension: int) -> Any:
+    """Characters alone, each with its neighbours, then as `cnn`: for noisy text, and for Chinese."""
+    characters = inputs["characters"]
+    used = Used()(characters)
+    x = L.Multiply()([embedding(sizes.characters, dimension, "characters")(characters), used])
+    x = L.SpatialDropout1D(settings.embedding_dropout)(x)
+    x = L.Conv1D(settings.filters, 3, padding="same", activation=style.activation, **style.kernel())(x)
+    x = L.Multiply()([x, used])
+    maxima = [MaxOverTime()(L.Conv1D(settings.filters, width, padding="same", activation=style.activation,
+                                     **style.kernel())(x), used) for width in settings.each_width()]
+    return head(L.Concatenate()(maxima) if len(maxima) > 1 else maxima[0], settings, sizes)
+
+
+def attention(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dimension: int) -> Any:
+    """A Transformer encoder block (Vaswani et al. 2017, as keras-nlp has it) over convolved words."""
+    import keras_nlp
+    used = Used()(inputs["ids"])
+    words = channels(inputs["ids"], used, settings, sizes, dimension)[0]
+    x = L.Conv1D(settings.filters, 3, padding="same", activation=style.activation, **style.kernel())(words)
+    block = keras_nlp.layers.TransformerEncoder(2 * settings.filters, 4, settings.dropout, name="encoder")
+    x = L.Activation("relu")(block(L.Multiply()([x, used]), padding_mask=L.Reshape((-1,))(used)))
+    return head(L.Concatenate()([MaxOverTime()(x, used), MeanOverTime()(x, used)]), settings, sizes)
+
+
+NETWORKS: dict[str, Callable[..., Any]] = {"cnn": cnn, "separable": separable, "char": char, "attention": attention}
