@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -109,7 +110,7 @@ class App(ABC):
         Raises:
             UserError: the folder has none of `file_types`.
         """
-        if not Path(argument).is_dir():
+        if not os.path.isdir(argument):  # unlike Path.is_dir: False too for what is too long for a name
             return [argument]
         inside = sorted(str(path) for path in Path(argument).rglob("*") if path.is_file()
                         and (not self.file_types or path.suffix.lower() in self.file_types))

@@ -1,5 +1,6 @@
 """The app: its settings, and the parts that need no TensorFlow."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,9 +41,9 @@ class Settings(FitSettings):
         "cnn", "cnn (Kim 2014), separable (long documents), char (noisy text, Chinese), attention (a Transformer "
         "block over convolutions)")
     embeddings: Optional[str] = setting(None, "GloVe or word2vec text file to begin with", metavar="FILE")
-    vectors: Literal["learned", "static", "tuned", "both"] = setting(
-        "learned", "the vectors of words: learned from nothing, or --embeddings kept as they are (static), trained on "
-        "(tuned, the same as learned) or both side by side (Kim's multichannel)")
+    vectors: Literal["tuned", "static", "both"] = setting(
+        "tuned", "trained with the rest (Kim's rand and non-static), or --embeddings kept as they are (static), or "
+        "both side by side (multichannel)")
     dimension: int = setting(100, "numbers of a word's vector where --embeddings gives none", at_least=2,
                              at_most=1024)
     filters: int = setting(100, "filters of each width", at_least=1, at_most=2048)
@@ -90,7 +91,7 @@ class Text(App):
 
     def check(self, settings: Any) -> None:
         settings.each_width()
-        if settings.vectors in ("static", "tuned", "both") and not settings.embeddings:
+        if settings.vectors != "tuned" and not settings.embeddings:
             raise UserError(f"--vectors {settings.vectors} needs word vectors: name a file of them by --embeddings.")
         if settings.embeddings and not Path(settings.embeddings).is_file():
             raise UserError(f"--embeddings {settings.embeddings}: there is no such file.")
@@ -143,9 +144,9 @@ class Text(App):
 
     def inputs(self, argument: str) -> Iterable[str]:
         """A text as it is; of a file each line; of a folder each text file."""
-        if Path(argument).is_dir():
-            return (read_text(Path(path))[0] for path in super().inputs(argument))
-        if len(argument) < 4096 and Path(argument).is_file():
+        if os.path.isdir(argument):
+            return [read_text(Path(path))[0] for path in super().inputs(argument)]
+        if os.path.isfile(argument):
             return lines_of(read_text(Path(argument))[0])
         return [argument]
 
@@ -161,20 +162,15 @@ class Text(App):
         return {"text": np.stack(rows)}
 
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
-        most = facts["max_bytes"]
-        plain = raw["text"][:most + 1]
-        end = min(most, int(np.flatnonzero(plain).max(initial=-1)) + 1)
-        if len(plain) > most and end == most:
-            while end and plain[end] & 0xC0 == 0x80:  # not within a character
-                end -= 1
-        row = np.zeros(most, np.int32)
-        row[:end] = plain[:end]
+        end = read_of(raw["text"], facts["max_bytes"])
+        row = np.zeros(facts["max_bytes"], np.int32)
+        row[:end] = raw["text"][:end]
         return [{"text": row}]
 
     def join(self, raw: Raw, answers: Iterator[Answer], inputs: dict[str, Tensor], facts: Facts) -> Answer:
         """The answer, and how many bytes of the text were not read."""
-        whole, answer = int(np.flatnonzero(raw["text"]).max(initial=-1)) + 1, next(answers)
-        read, tokens = min(whole, facts["max_bytes"]), facts["tokens"]["max_tokens"]
+        whole, answer = read_of(raw["text"], len(raw["text"])), next(answers)
+        read, tokens = read_of(raw["text"], facts["max_bytes"]), facts["tokens"]["max_tokens"]
         if read > tokens:  # or there can be no more tokens than fit
             spans = list(plain_tokens.spans(text := decoded(raw["text"][:read])))
             if len(spans) > tokens:
@@ -191,6 +187,16 @@ class Text(App):
 
     def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
         return {**label_json(answer, facts["labels"]), "unread_bytes": int(answer["unread"])}
+
+
+def read_of(text: np.ndarray, most: int) -> int:
+    """How many bytes of a text are read: at most so many, no padding, and no part of a character."""
+    end = int(np.flatnonzero(text).max(initial=-1)) + 1
+    if end > most:
+        end = most
+        while end and text[end] & 0xC0 == 0x80:
+            end -= 1
+    return end
 
 
 def decoded(row: np.ndarray) -> str:

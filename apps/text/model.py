@@ -63,12 +63,7 @@ class TextClassifier(Classifier):
         """Texts cut to what the graph takes."""
         text = train.columns["text"]
         assert isinstance(text, Ragged)
-        most = self.facts["max_bytes"]
-        starts = text.offsets[:-1]
-        sizes = np.minimum(np.diff(text.offsets), most)
-        ends = np.cumsum(sizes)
-        source = np.arange(ends[-1]) + np.repeat(starts - (ends - sizes), sizes)
-        cut = Ragged(text.values[source], np.concatenate([[0], ends]))
+        cut = text.select(np.arange(len(text)), self.facts["max_bytes"])
         return Split({**train.columns, "text": cut}, train.meta)
 
     def lengths(self, inputs: Any) -> Any:

@@ -73,7 +73,7 @@ def embedding(size: int, dimension: int, name: str, trainable: bool = True) -> A
 
 def channels(ids: Any, used: Any, settings: Any, sizes: Sizes, dimension: int) -> list[Any]:
     """The embedded words, `[n, t, dimension]`: once, or twice where one copy of the vectors stays as it was."""
-    tables = {"learned": [("words", True)], "static": [("words", False)], "tuned": [("words", True)],
+    tables = {"static": [("words", False)], "tuned": [("words", True)],
               "both": [("words", True), ("fixed_words", False)]}[settings.vectors]
     drop = L.SpatialDropout1D(settings.embedding_dropout)
     return [drop(L.Multiply()([embedding(sizes.words, dimension, name, trainable)(ids), used]))
@@ -87,7 +87,7 @@ def head(features: Any, settings: Any, sizes: Sizes) -> Any:
 
 def with_pairs(logits: Any, pairs: Any, settings: Any, sizes: Sizes) -> Any:
     """Adds a linear vote of each pair of neighbouring words (Wang and Manning 2012): few operations, many weights."""
-    table = L.Embedding(sizes.pairs, sizes.classes, "zeros", name="pairs")
+    table = L.Embedding(sizes.pairs, sizes.classes, "zeros", name="pair_votes")
     used = Used()(pairs)
     votes = MeanOverTime(0.5)(L.SpatialDropout1D(settings.embedding_dropout)(table(pairs)), used)
     return L.Add()([logits, votes])
@@ -130,7 +130,7 @@ def char(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dime
     """Characters alone, each with its neighbours, then as `cnn`: for noisy text, and for Chinese."""
     characters = inputs["characters"]
     used = Used()(characters)
-    x = L.Multiply()([embedding(sizes.characters, dimension, "characters")(characters), used])
+    x = L.Multiply()([embedding(sizes.characters, dimension, "character_vectors")(characters), used])
     x = L.SpatialDropout1D(settings.embedding_dropout)(x)
     x = L.Conv1D(settings.filters, 3, padding="same", activation=style.activation, **style.kernel())(x)
     x = L.Multiply()([x, used])

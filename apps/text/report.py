@@ -13,7 +13,7 @@ from shared.evaluation.report import Report
 EXCERPT = 200  # characters
 EXPLAINED = 10  # mistakes
 WINDOWS = 48  # parts of a text that are hidden one after another
-LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)  # words
+LENGTHS = tuple(32 << step for step in range(10))  # characters
 
 
 class TextScorer(ClassificationScorer):
@@ -30,9 +30,8 @@ class TextScorer(ClassificationScorer):
 
     def update(self, example: dict[str, Any], answer: Answer) -> None:
         super().update(example, answer)
-        # Every fourth or fifth byte of most texts ends a word; exact counts would cost more than answers.
-        words = text_of(example).count(" ") + 1
-        self.lengths[np.searchsorted(LENGTHS, words)] += int(answer["label"]) == int(example["label"]), 1
+        right = int(answer["label"]) == int(example["label"])
+        self.lengths[np.searchsorted(LENGTHS, len(text_of(example)))] += right, 1
 
     def explain(self, answer: Answering) -> None:
         """Occlusion: hides each word (of long texts: each stretch) of a mistake, and sees how far its answer moves."""
@@ -57,7 +56,7 @@ class TextScorer(ClassificationScorer):
         made = super().report()
         made.tables["mistakes"] = [{key: value for key, value in row.items() if key != "raw"}
                                    for row in made.tables["mistakes"]]
-        shares = [{"words": f"up to {LENGTHS[i]}" if i < len(LENGTHS) else f"over {LENGTHS[-1]}",
+        shares = [{"characters": f"up to {LENGTHS[i]}" if i < len(LENGTHS) else f"over {LENGTHS[-1]}",
                    "accuracy": float(right / total), "support": int(total)}
                   for i, (right, total) in enumerate(self.lengths) if total]
         made.tables["lengths"] = shares

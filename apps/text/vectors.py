@@ -5,7 +5,7 @@ import gzip
 import lzma
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -55,12 +55,8 @@ def read_vectors(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
-            yield from ((number, line.decode("utf-8").rstrip("\n")) for number, line in enumerate(_bytes(file), 1))
+            yield from ((number, line.decode("utf-8").rstrip("\n")) for number, line in enumerate(file, 1))
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no UTF-8 text: binary word2vec files are not read; save it as text.") from error
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise UserError(f"{path} cannot be read ({error}).") from error
-
-
-def _bytes(file: IO[bytes]) -> Iterator[bytes]:
-    yield from file

@@ -1,6 +1,7 @@
 """The verb `predict`."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import field, make_dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -33,6 +34,9 @@ def run(app: App, arguments: Any) -> int:
     """Answers every input it can; a bad one is told and counted, and the exit status is then 2."""
     if not arguments.inputs:
         raise UserError(f"Name what to answer, e.g. `pocketconv {app.name} predict FILE`, or - for standard input.")
+    if arguments.output and type(app).files is App.files:
+        raise UserError(f"--output means nothing to {app.name}, whose answers are lines: send them to a file by "
+                        f"> FILE.")
     predictor = open_artifact(meant(app, arguments.artifact), app, arguments.threads)
     fits(app, predictor)
     if arguments.output:
@@ -42,7 +46,7 @@ def run(app: App, arguments: Any) -> int:
     bad = 0
     for named in arguments.inputs:
         try:
-            inputs = (line.rstrip("\n") for line in sys.stdin if line.strip()) if named == "-" else app.inputs(named)
+            inputs = standard_input() if named == "-" else app.inputs(named)
         except UserError as error:
             tell(str(error))
             bad += 1
@@ -81,3 +85,8 @@ def write(app: App, raw: Raw, answer: Answer, predictor: Predictor, place: Path,
         make_folder(path.parent)
         write_atomically(path, content)
     return set(files)
+
+
+def standard_input() -> Iterator[str]:
+    """Its lines, as they come; empty ones are passed over."""
+    return (line.rstrip("\n") for line in sys.stdin if line.strip())

@@ -44,6 +44,14 @@ class Ragged:
         """One row without padding."""
         return self.values[self.offsets[index]:self.offsets[index + 1]]
 
+    def select(self, indices: np.ndarray, most: int | None = None) -> "Ragged":
+        """The column of these rows alone, of each at most the first `most` values."""
+        starts, lengths = self.offsets[indices], np.diff(self.offsets)[indices]
+        lengths = lengths if most is None else np.minimum(lengths, most)
+        ends = np.cumsum(lengths)
+        source = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+        return Ragged(self.values[source], np.concatenate([[0], ends]), self.fill)
+
 
 class Decoded:
     """A column read from files when asked for.
@@ -95,11 +103,7 @@ class Split:
             if isinstance(column, Decoded):
                 return type(column)([column.items[i] for i in indices], column.decode)
             if isinstance(column, Ragged):
-                lengths = np.diff(column.offsets)[indices]
-                ends = np.cumsum(lengths)
-                source = np.arange(ends[-1] if len(ends) else 0) + np.repeat(
-                    column.offsets[indices] - (ends - lengths), lengths)
-                return Ragged(column.values[source], np.concatenate([[0], ends]), column.fill)
+                return column.select(indices)
             return column[indices]
         return Split({name: pick(column) for name, column in self.columns.items()},
                      {name: [values[i] for i in indices] for name, values in self.meta.items()})
