@@ -1,5 +1,6 @@
 """The verb `predict`."""
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import field, make_dataclass
@@ -34,9 +35,6 @@ def run(app: App, arguments: Any) -> int:
     """Answers every input it can; a bad one is told and counted, and the exit status is then 2."""
     if not arguments.inputs:
         raise UserError(f"Name what to answer, e.g. `pocketconv {app.name} predict FILE`, or - for standard input.")
-    if arguments.output and type(app).files is App.files:
-        raise UserError(f"--output means nothing to {app.name}, whose answers are lines: send them to a file by "
-                        f"> FILE.")
     predictor = open_artifact(meant(app, arguments.artifact), app, arguments.threads)
     fits(app, predictor)
     if arguments.output:
@@ -57,7 +55,7 @@ def run(app: App, arguments: Any) -> int:
                     raw = app.read_input(argument, predictor.facts)
                     [answer] = answer_rows([raw])
                     if arguments.output:
-                        inside = Path(argument).relative_to(named) if Path(named).is_dir() else Path(argument).name
+                        inside = os.path.relpath(argument, named) if os.path.isdir(named) else Path(argument).name
                         place = Path(arguments.output) / inside
                         written |= write(app, raw, answer, predictor, place, arguments.force, written)
                 except UserError as error:
