@@ -3,6 +3,7 @@
 import base64
 import random
 import zlib
+from functools import cache
 from typing import Any
 
 import keras
@@ -266,6 +267,7 @@ def distinct_hashes(words: list[str], base: int | None) -> tuple[np.ndarray, int
     return hashes, tried
 
 
+@cache
 def pack_tables() -> str:
     """The Unicode tables of the running Python as text of some 4 KB."""
     pages, properties, meaning = unicode_tables()

@@ -141,16 +141,17 @@ def test_drawn_texts_are_cut_as_by_the_reference(want):
     check(want, ROWS)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.text(max_size=WIDTH // 4))
-def test_any_text_is_cut_as_by_the_reference(text):
-    check(TOKENS(padded([text.encode()])), [text.encode()])
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=WIDTH // 4), min_size=1, max_size=30))
+def test_any_text_is_cut_as_by_the_reference(texts):
+    rows = [text.encode() for text in texts]
+    check(TOKENS(padded(rows)), rows)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=WIDTH))
-def test_any_bytes_are_cut_as_by_the_reference(data):
-    check(TOKENS(padded([data])), [data])
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.binary(max_size=WIDTH), min_size=1, max_size=30))
+def test_any_bytes_are_cut_as_by_the_reference(rows):
+    check(TOKENS(padded(rows)), rows)
 
 
 def test_every_character_has_the_class_and_the_lower_case_of_the_standard():
