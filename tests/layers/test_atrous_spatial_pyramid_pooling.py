@@ -95,14 +95,25 @@ def test_its_options_reach_its_layers():
 
 def test_one_operation_trains_as_three():
     """Dilated convolution with and without TensorFlow's own gradient for it."""
+    if not atrous_spatial_pyramid_pooling._trains_dilated("float32"):
+        pytest.skip("this TensorFlow cannot")
     features, answers = noise(6, 12, 14, 5), []
     for able in True, False:
-        with mock.patch.object(atrous_spatial_pyramid_pooling, "_trains_dilated", lambda able=able: able):
+        with mock.patch.object(atrous_spatial_pyramid_pooling, "_trains_dilated", lambda dtype, able=able: able):
             made = model(rates=(2, 3))
             made.compile(keras.optimizers.SGD(0.1), "mse")
             made.fit(features, noise(6, 12, 14, 4, seed=1), epochs=2, verbose=0)
             answers.append(made.predict(features, verbose=0))
     np.testing.assert_allclose(answers[0], answers[1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_it_trains_on_this_processor(dtype):
+    """Not every processor has the gradient of dilated convolutions in bfloat16."""
+    features = keras.Input([12, 14, 5])
+    made = keras.Model(features, AtrousSpatialPyramidPooling(4, (2, 3), dtype=dtype)(features))
+    made.compile(keras.optimizers.SGD(0.1), "mse")
+    made.fit(noise(4, 12, 14, 5), noise(4, 12, 14, 4), verbose=0)
 
 
 def test_it_computes_in_its_own_dtype():
