@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from shared.data.dataset import Split
@@ -110,6 +111,10 @@ class Model(ABC):
     def augment(self, inputs: Any, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
         """Changes a batch of network inputs, targets and weights by random numbers drawn from `keys`."""
         return inputs, targets, weights
+
+    def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
+        """Learned vectors for TensorBoard's projector: labels and float vectors `[n, dimension]` by name."""
+        return {}
 
     def calibrate(self, network: keras.Model, validation: Split,
                   answer: Callable[[list[dict[str, Any]]], Iterator[dict[str, Any]]]) -> dict[str, Any]:

@@ -59,6 +59,12 @@ class TextClassifier(Classifier):
                 network.get_layer(name).set_weights([table])
         return network
 
+    def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
+        known = {"words": (self.tokens.words, 1 + self.tokens.buckets),
+                 "character_vectors": (list(self.characters.characters), 2)}
+        return {layer.name: (known[layer.name][0], layer.get_weights()[0][known[layer.name][1]:])
+                for layer in network.layers if layer.name in known}
+
     def examples(self, train: Split) -> Split:
         """Texts cut to what the graph takes."""
         text = train.columns["text"]

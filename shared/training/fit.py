@@ -30,6 +30,7 @@ from shared.training.checkpoints import Checkpoints
 from shared.training.feed import Feed
 from shared.training.optimizers import optimizer
 from shared.training.processor import computes_bfloat16
+from shared.training.projector import write_projector
 
 Tell = Callable[[str], None]
 Progress = Callable[[str, int | None], contextlib.AbstractContextManager[Callable[[int], None]]]
@@ -149,6 +150,7 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     if not run.network.exists():
         raise UserError(f"{run.network} is missing, and no epoch is left to make it anew: raise --epochs.")
     served.load_weights(run.network)
+    write_projector(run.tensorboard / "train", model.embeddings(served))
     calibrated = model.calibrate(served, validation, answer)
     facts.values |= {**calibrated, "calibrated": list(calibrated)} if calibrated else {}
     facts.save(run.folder)
