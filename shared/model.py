@@ -71,8 +71,11 @@ class Model(ABC):
         """All named ways to call the shipped file; the first is `serving_default`."""
         return {"serving_default": Signature(self.pipeline(network), self.inputs)}
 
-    def trainer(self, network: keras.Model) -> keras.Model:
-        """What `fit` trains, not yet compiled: the network itself, or a model built round its variables."""
+    def trainer(self, network: keras.Model, train: Split) -> keras.Model:
+        """What `fit` trains, not yet compiled: the network itself, or a model built round its variables.
+
+        The place for initial weights that come from `train` (what `examples` gave) or from a file.
+        """
         return network
 
     @abstractmethod

@@ -37,5 +37,6 @@ def load_tensorflow() -> None:
         with quiet():
             import keras
             import tensorflow as tf
+            tf.get_logger().setLevel("ERROR")  # it takes the second fold for a mistake
             tf.config.list_physical_devices()  # drivers are looked for now, not at the first operation
             keras.ops.zeros(1)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from apps.text import augment
-from apps.text.networks import NETWORKS, Sizes, with_pairs
+from apps.text.networks import NETWORKS, Sizes, with_votes
 from apps.text.vectors import read_vectors
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
@@ -44,11 +44,11 @@ class TextClassifier(Classifier):
         inputs = {name: keras.Input([None], dtype="int32", name=name) for name in names}
         logits = NETWORKS[settings.model](inputs, settings, Style.of(settings), sizes, self.facts["dimension"])
         if "pairs" in inputs:
-            logits = with_pairs(logits, inputs["pairs"], settings, sizes)
+            logits = with_votes(logits, inputs, sizes)
         return keras.Model(inputs, logits, name=NETWORK)
 
-    def trainer(self, network: keras.Model) -> keras.Model:
-        """The network itself, its words begun with the vectors of `--embeddings`."""
+    def trainer(self, network: keras.Model, train: Split) -> keras.Model:
+        """The network itself; its words begun with the vectors of `--embeddings`, its votes with naive Bayes'."""
         if self.settings.embeddings:
             vectors = read_vectors(Path(self.settings.embeddings), self.tokens.words)
             for name in {"words", "fixed_words"} & {layer.name for layer in network.layers}:
@@ -57,7 +57,22 @@ class TextClassifier(Classifier):
                     if word in vectors:
                         table[place] = vectors[word]
                 network.get_layer(name).set_weights([table])
+        if self.settings.pairs:
+            for name, counts in self.counts(train).items():
+                network.get_layer(f"{name}_votes").set_counts(counts)
         return network
+
+    def counts(self, train: Split) -> dict[str, np.ndarray]:
+        """How many texts of each class have each word and each pair: `[size, classes]` of `ids` and `pairs`."""
+        classes, preprocess = len(self.facts["labels"]), tf.function(self.preprocess, reduce_retracing=True)
+        counts = {"ids": np.zeros((self.tokens.size, classes)),
+                  "pairs": np.zeros((self.tokens.pair_buckets + 1, classes))}
+        for _, columns in train.batches(train.gathered(256)):
+            made = preprocess({"text": tf.constant(columns["text"])})
+            for name, count in counts.items():
+                for row, label in zip(made[name].numpy(), columns["label"], strict=True):
+                    count[np.unique(row), label] += 1
+        return counts
 
     def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
         known = {"words": (self.tokens.words, 1 + self.tokens.buckets),

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from shared.layers.naive_bayes_votes import NaiveBayesVotes
 from shared.networks.blocks import Style
 
 L = keras.layers
@@ -85,12 +86,13 @@ def head(features: Any, settings: Any, sizes: Sizes) -> Any:
     return L.Dense(sizes.classes, kernel_constraint=limit, name="logits")(L.Dropout(settings.dropout)(features))
 
 
-def with_pairs(logits: Any, pairs: Any, settings: Any, sizes: Sizes) -> Any:
-    """Adds a linear vote of each pair of neighbouring words (Wang and Manning 2012): few operations, many weights."""
-    table = L.Embedding(sizes.pairs, sizes.classes, "zeros", name="pair_votes")
-    used = Used()(pairs)
-    votes = MeanOverTime(0.5)(L.SpatialDropout1D(settings.embedding_dropout)(table(pairs)), used)
-    return L.Add()([logits, votes])
+def with_votes(logits: Any, inputs: dict[str, Any], sizes: Sizes) -> Any:
+    """Adds linear votes of each word and each pair of neighbours (Wang and Manning 2012): few operations, many
+    weights."""
+    votes = [MeanOverTime(0.5)(NaiveBayesVotes(size, sizes.classes, name=f"{name}_votes")(inputs[name]),
+                               Used()(inputs[name]))
+             for name, size in (("ids", sizes.words), ("pairs", sizes.pairs))]
+    return L.Add()([logits, *votes])
 
 
 def cnn(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dimension: int) -> Any:

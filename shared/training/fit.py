@@ -99,14 +99,14 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     if settings.precision == "mixed_bfloat16" and not (tf.config.list_physical_devices("GPU") or computes_bfloat16()):
         tell("This processor has no bfloat16 instructions: --precision float32 is faster here.")
     model = app.build(settings, facts)
+    examples = model.examples(train)
     with precision(settings.precision):
         network = model.network()
-        trainer = model.trainer(network)
+        trainer = model.trainer(network, examples)
     if settings.from_run and not (run.checkpoints / "index.json").exists():
         tell(start_from(app, Run.open(settings.from_run), network, facts))
     served = network if settings.precision == "float32" and not settings.ema else model.network()
 
-    examples = model.examples(train)
     with progress("preprocessing", len(examples)) as advance:
         feed = Feed(model, examples, settings.batch_size, settings.seed, settings.cache, run.folder / "cache", advance)
     cut = f" (cut into {len(examples)})" if len(examples) != len(train) else ""

@@ -113,8 +113,8 @@ def test_padding_changes_no_answer(model, pairs):
     made = APP.build(settings, known)
     network = made.network()
     if "pairs" in network.input:  # votes begin at 0
-        votes = network.get_layer("pair_votes")
-        votes.set_weights([np.random.default_rng(0).normal(size=votes.get_weights()[0].shape)])
+        votes = network.get_layer("pairs_votes")
+        votes.set_counts(np.random.default_rng(0).integers(0, 9, (votes.size, votes.classes)))
     inputs = {name: array.numpy() for name, array in made.preprocess({"text": APP.golden(known)["text"]}).items()}
     longest = int(made.lengths(inputs).max())
     longest += longest % 2  # halved by `separable`
@@ -144,7 +144,7 @@ def test_the_networks_words_begin_with_the_vectors(tmp_path):
     path.write_text("good 1 2 3\nbad 4 5 6\nunseen 7 8 9\n")
     settings, known = facts(embeddings=str(path), vectors="both", min_count=5)
     made = APP.build(settings, known)
-    network = made.trainer(made.network())
+    network = made.trainer(made.network(), APP.dataset(settings).splits["train"])
     for name, trainable in (("words", True), ("fixed_words", False)):
         layer = network.get_layer(name)
         places = [1 + settings.buckets + made.tokens.words.index(word) for word in ("good", "bad")]

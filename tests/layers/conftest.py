@@ -16,7 +16,7 @@ def convert(network, examples=None, batch=1):
     archive = keras.export.ExportArchive()
     archive.track(network)
     archive.add_endpoint("serve", lambda image: {"answer": network(image, training=False)},
-                         input_signature=[tf.TensorSpec(shape, tf.float32, name="image")])
+                         input_signature=[tf.TensorSpec(shape, network.inputs[0].dtype, name="image")])
     with tempfile.TemporaryDirectory() as folder:
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serve"])
