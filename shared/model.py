@@ -78,6 +78,17 @@ class Model(ABC):
         """
         return network
 
+    def carried(self, layer: keras.Layer, origin: keras.Layer, source: "Model") -> list[np.ndarray] | None:
+        """What a layer begins with where a run starts from another (`--from`); None leaves it as it is.
+
+        Args:
+            layer: of this model's network.
+            origin: the layer of the same place and type in the other network, trained.
+            source: the other model, whose facts say what the rows of a table mean.
+        """
+        weights = origin.get_weights()
+        return weights if [w.shape for w in weights] == [tuple(w.shape) for w in layer.weights] else None
+
     @abstractmethod
     def losses(self) -> dict[str, Any]:
         """Keyword arguments of `compile`: `loss`, and `metrics` or `weighted_metrics` that the progress bar shows."""

@@ -1,6 +1,7 @@
 """The app: its settings, and the parts that need no TensorFlow."""
 
 import os
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -131,8 +132,8 @@ class Text(App):
             "max_characters": min(longest, -(-most_characters // 8) * 8), "dimension": dimension,
             "text_column": settings.text_column, "label_column": settings.label_column}
         if settings.embeddings:
-            running = sum(counts.values())
-            values["coverage"] = {"vocabulary": round(sum(word in vectors for word in words) / len(words), 4),
+            running = max(1, sum(counts.values()))
+            values["coverage"] = {"vocabulary": round(sum(word in vectors for word in words) / max(1, len(words)), 4),
                                   "text": round(sum(counts[word] for word in vectors) / running, 4)}
         if settings.class_weights != "none":
             labels = np.asarray(train.columns["label"][np.arange(len(train))])
@@ -172,9 +173,10 @@ class Text(App):
         whole, answer = read_of(raw["text"], len(raw["text"])), next(answers)
         read, tokens = read_of(raw["text"], facts["max_bytes"]), facts["tokens"]["max_tokens"]
         if read > tokens:  # or there can be no more tokens than fit
-            spans = list(plain_tokens.spans(text := decoded(raw["text"][:read])))
-            if len(spans) > tokens:
-                read = len(text[:spans[tokens][0]].encode())
+            spans = list(plain_tokens.spans(decoded(raw["text"][:read])))
+            if len(spans) > tokens:  # the byte is found by halving: U+FFFD stands for one to three broken ones
+                read = bisect_right(range(read), spans[tokens][0],
+                                    key=lambda size: len(decoded(raw["text"][:size]))) - 1
         return {**answer, "unread": np.array(whole - read)}
 
     def any_size(self, facts: Facts) -> str:
@@ -194,7 +196,7 @@ def read_of(text: np.ndarray, most: int) -> int:
     end = int(np.flatnonzero(text).max(initial=-1)) + 1
     if end > most:
         end = most
-        while end and text[end] & 0xC0 == 0x80:
+        while end and most - end < 3 and text[end] & 0xC0 == 0x80:  # a character has four bytes at most
             end -= 1
     return end
 

@@ -94,7 +94,8 @@ def made(name: str, splits: dict[str, Rows], notes: list[str], labels: list[str]
 
 def in_order(label: str) -> tuple[int, int, str]:
     """Numbers by their size, and before words."""
-    return (0, int(label), "") if label.lstrip("-").isdecimal() else (1, 0, label)
+    number = label.removeprefix("-").isdecimal() and len(label) < 20  # Python reads no numbers of thousands of digits
+    return (0, int(label), label) if number else (1, 0, label)
 
 
 def alike(seen: Iterable[str]) -> list[str]:
@@ -161,6 +162,8 @@ def pick(names: list[str], asked: str | None, usual: tuple[str, ...], flag: str,
     found = next((name for want in usual for name in free if name.lower() == want), None)
     if found is None and len(free) == 1:
         found = free[0]
+    if not free:
+        raise UserError(f"{where} has the columns {', '.join(names[:10])} alone: add the one that {flag} would name.")
     if found is None:
         raise UserError(f"{where} has the columns {', '.join(names[:10])}: name the right one by {flag}.")
     return found
@@ -187,6 +190,8 @@ def from_classes(top: Path, notes: list[str]) -> Rows:
     for path in files:
         text, said = read_text(path)
         notes += said
+        if not text.strip():
+            raise UserError(f"{path} is empty: write a text of its class on each line, or take it out.")
         for number, line in enumerate(lines_of(text), 1):
             if line.strip():
                 rows.add(line, path.suffix[1:] if one_stem else path.stem, f"{path}:{number}")

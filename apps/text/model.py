@@ -6,15 +6,17 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import sparse
 
 from apps.text import augment
 from apps.text.networks import NETWORKS, Sizes, with_votes
 from apps.text.vectors import read_vectors
+from apps.text.votes import fit_votes
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
 from shared.layers.character_ids import CharacterIds
 from shared.layers.utf8_tokens import Utf8Tokens
-from shared.model import NETWORK, Tensors
+from shared.model import NETWORK, Model, Tensors
 from shared.networks.blocks import Style
 from shared.signature import Tensor
 
@@ -48,7 +50,7 @@ class TextClassifier(Classifier):
         return keras.Model(inputs, logits, name=NETWORK)
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
-        """The network itself; its words begun with the vectors of `--embeddings`, its votes with naive Bayes'."""
+        """The network, its words begun with the vectors of `--embeddings`; without its votes, which are fitted now."""
         if self.settings.embeddings:
             vectors = read_vectors(Path(self.settings.embeddings), self.tokens.words)
             for name in {"words", "fixed_words"} & {layer.name for layer in network.layers}:
@@ -57,26 +59,50 @@ class TextClassifier(Classifier):
                     if word in vectors:
                         table[place] = vectors[word]
                 network.get_layer(name).set_weights([table])
-        if self.settings.pairs:
-            for name, counts in self.counts(train).items():
-                network.get_layer(f"{name}_votes").set_counts(counts)
-        return network
+        if not self.settings.pairs:
+            return network
+        labels = np.asarray(train.columns["label"][np.arange(len(train))])
+        network.get_layer("votes").set_weights(fit_votes(self.counts(train), labels, len(self.facts["labels"])))
+        return keras.Model(network.inputs[:1], network.get_layer("logits").output)
 
-    def counts(self, train: Split) -> dict[str, np.ndarray]:
-        """How many texts of each class have each word and each pair: `[size, classes]` of `ids` and `pairs`."""
-        classes, preprocess = len(self.facts["labels"]), tf.function(self.preprocess, reduce_retracing=True)
-        counts = {"ids": np.zeros((self.tokens.size, classes)),
-                  "pairs": np.zeros((self.tokens.pair_buckets + 1, classes))}
+    def counts(self, train: Split) -> sparse.csr_array:
+        """How often each text has each word and pair, numbered as the votes are."""
+        preprocess, rows = tf.function(self.preprocess, reduce_retracing=True), []
         for _, columns in train.batches(train.gathered(256)):
-            made = preprocess({"text": tf.constant(columns["text"])})
-            for name, count in counts.items():
-                for row, label in zip(made[name].numpy(), columns["label"], strict=True):
-                    count[np.unique(row), label] += 1
-        return counts
+            made = {name: ids.numpy() for name, ids in preprocess({"text": tf.constant(columns["text"])}).items()}
+            pairs = np.where(made["pairs"] > 0, made["pairs"] + self.tokens.size, 0)
+            ids = np.concatenate([made["ids"], pairs], 1)
+            used = ids > 0
+            place = np.concatenate([[0], np.cumsum(used.sum(1))])
+            shape = (len(ids), self.tokens.size + self.tokens.pair_buckets + 1)
+            rows.append(sparse.csr_array((np.ones(place[-1], np.float32), ids[used], place), shape=shape))
+            rows[-1].sum_duplicates()
+        return sparse.vstack(rows, "csr")
+
+    def carried(self, layer: keras.Layer, origin: keras.Layer, source: Model) -> list[np.ndarray] | None:
+        """Vectors go with their words; votes are fitted to the new texts."""
+        assert isinstance(source, TextClassifier)
+        if layer.name == "votes":
+            return None
+        own, others = ((model.known().get(layer.name)) for model in (self, source))
+        if own is None or others is None:
+            return super().carried(layer, origin, source)
+        [table], [old] = layer.get_weights(), origin.get_weights()
+        if table.shape[1] != old.shape[1]:
+            return None
+        place = {label: others[1] + row for row, label in enumerate(others[0])}
+        for row, label in enumerate(own[0], own[1]):
+            if label in place:
+                table[row] = old[place[label]]
+        return [table]
+
+    def known(self) -> dict[str, tuple[list[str], int]]:
+        """By the layer that has a vector of each: words or characters, and the row where they begin."""
+        words = self.tokens.words, 1 + self.tokens.buckets
+        return {"words": words, "fixed_words": words, "character_vectors": (list(self.characters.characters), 2)}
 
     def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
-        known = {"words": (self.tokens.words, 1 + self.tokens.buckets),
-                 "character_vectors": (list(self.characters.characters), 2)}
+        known = self.known()
         return {layer.name: (known[layer.name][0], layer.get_weights()[0][known[layer.name][1]:])
                 for layer in network.layers if layer.name in known}
 

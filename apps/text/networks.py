@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 
-from shared.layers.naive_bayes_votes import NaiveBayesVotes
 from shared.networks.blocks import Style
 
 L = keras.layers
@@ -68,8 +67,34 @@ class MeanOverTime(keras.layers.Layer):
         return super().get_config() | {"power": self.power}
 
 
+@keras.saving.register_keras_serializable("pocketconv")
+class Votes(keras.layers.Layer):
+    """The sum of each feature's votes, divided by the root of how many there are: int32 `[n, t]` to `[n, classes]`.
+
+    The votes are set from outside, and not trained; that of feature 0, the padding, stays 0.
+    """
+
+    def __init__(self, size: int, classes: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.size, self.classes = size, classes
+
+    def build(self, input_shape: Any) -> None:
+        self.votes = self.add_weight(shape=(self.size, self.classes), initializer="zeros", trainable=False)
+        self.bias = self.add_weight(shape=(self.classes,), initializer="zeros", trainable=False)
+
+    def call(self, ids: Any) -> Any:
+        count = ops.sum(ops.cast(ids > 0, self.compute_dtype), 1, keepdims=True)
+        return ops.sum(ops.take(self.votes, ids, axis=0), 1) * ops.rsqrt(ops.maximum(count, 1)) + self.bias
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape[0], self.classes
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"size": self.size, "classes": self.classes}
+
+
 def embedding(size: int, dimension: int, name: str, trainable: bool = True) -> Any:
-    return L.Embedding(size, dimension, keras.initializers.RandomUniform(-0.25, 0.25), name=name, trainable=trainable)
+    return L.Embedding(size, dimension, keras.initializers.RandomUniform(-0.05, 0.05), name=name, trainable=trainable)
 
 
 def channels(ids: Any, used: Any, settings: Any, sizes: Sizes, dimension: int) -> list[Any]:
@@ -87,12 +112,11 @@ def head(features: Any, settings: Any, sizes: Sizes) -> Any:
 
 
 def with_votes(logits: Any, inputs: dict[str, Any], sizes: Sizes) -> Any:
-    """Adds linear votes of each word and each pair of neighbours (Wang and Manning 2012): few operations, many
-    weights."""
-    votes = [MeanOverTime(0.5)(NaiveBayesVotes(size, sizes.classes, name=f"{name}_votes")(inputs[name]),
-                               Used()(inputs[name]))
-             for name, size in (("ids", sizes.words), ("pairs", sizes.pairs))]
-    return L.Add()([logits, *votes])
+    """Adds the votes of each word and each pair of neighbours, see `apps.text.votes`: few operations, many weights."""
+    votes = Votes(sizes.words + sizes.pairs, sizes.classes, name="votes")
+    pairs = inputs["pairs"]
+    behind = ops.where(pairs > 0, pairs + sizes.words, 0)
+    return L.Add()([logits, votes(L.Concatenate()([inputs["ids"], behind]))])
 
 
 def cnn(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dimension: int) -> Any:

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,15 @@ def read_vectors(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
     wanted = set(wanted)
     for number, line in _lines(path):
         word, _, rest = line.rstrip(" \r").partition(" ")
-        size = rest.count(" ") + 1
+        size = rest.count(" ") + 1 if rest else 0
         if number == 1 and size == 1 and word.isdecimal() and rest.isdecimal():
             dimension = int(rest)
             continue
+        if number == 1 and not rest:
+            break
         dimension = dimension or size
+        if size > dimension and not all(map(is_number, rest.split(" ")[:size - dimension])):
+            continue  # GloVe of 840 billion words has some with spaces inside, which no text has as one token
         if size != dimension:
             raise UserError(f"{path} line {number}: {size} numbers after the word, where there are {dimension} "
                             f"before: the file is damaged, or no GloVe or word2vec text.")
@@ -52,11 +57,22 @@ def read_vectors(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
     return found
 
 
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    number = 0
     try:
         with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
-            yield from ((number, line.decode("utf-8").rstrip("\n")) for number, line in enumerate(file, 1))
+            for number, line in enumerate(file, 1):
+                yield number, line.decode("utf-8").rstrip("\n")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 text: binary word2vec files are not read; save it as text.") from error
-    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise UserError(f"{path} line {number} is no UTF-8: binary word2vec files are not read; save it as text, in "
+                        f"UTF-8.") from error
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}).") from error

@@ -1,5 +1,6 @@
 """The verb `predict`."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -86,5 +87,7 @@ def write(app: App, raw: Raw, answer: Answer, predictor: Predictor, place: Path,
 
 
 def standard_input() -> Iterator[str]:
-    """Its lines, as they come; empty ones are passed over."""
+    """Its lines, as they come; empty ones are passed over. Bytes that are no UTF-8 are kept as in arguments."""
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "surrogateescape":
+        sys.stdin.reconfigure(errors="surrogateescape")
     return (line.rstrip("\n") for line in sys.stdin if line.strip())

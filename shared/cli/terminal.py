@@ -21,7 +21,14 @@ def tell(message: str) -> None:
 
 def result(value: Any) -> None:
     """One JSON value, or a line of text, as the command's result."""
-    sys.stdout.write((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) + "\n")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # bytes of the input that were no UTF-8, or a terminal of few characters
+        escaped = text.encode(encoding, "backslashreplace").decode(encoding)
+        text = escaped if isinstance(value, str) else json.dumps(value)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

@@ -112,7 +112,9 @@ class Split:
         """How many rows to gather at once: at most `most`, and about `room` bytes."""
         if not len(self):
             return 1
-        size = sum(np.asarray(column[0]).nbytes for column in self.take(np.arange(1)).values())
+        longest = {name: np.argmax(np.diff(column.offsets)) if isinstance(column, Ragged) else 0  # all become as long
+                   for name, column in self.columns.items()}
+        size = sum(np.asarray(self.columns[name][np.array([row])][0]).nbytes for name, row in longest.items())
         return max(1, min(most, room // max(1, size)))
 
     def batches(self, size: int) -> Iterator[tuple[np.ndarray, Columns]]:

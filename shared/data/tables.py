@@ -49,7 +49,11 @@ def read_text(path: Path) -> tuple[str, list[str]]:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return decode(data, "utf-16", path), []
+        text = decode(data, "utf-16", path)
+        if (at := text.find("\0")) >= 0:  # UTF-32 begins alike
+            line = text.count("\n", 0, at) + 1
+            raise UserError(f"{path} is no UTF-16 text: it has a NUL on line {line}; save it as UTF-8.")
+        return text, []
     if (at := data.find(0)) >= 0:
         raise UserError(f"{path} is no text: it has a NUL byte on line {data.count(10, 0, at) + 1}.")
     try:
@@ -118,12 +122,14 @@ def _read_json(path: Path, text: str) -> Table:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path} line {number}: no JSON ({error}).") from error
         if not isinstance(row, dict):
             raise UserError(f"{path} line {number}: each line must be one object {{…}}.")
         found.append((number, {name: value if isinstance(value, str) else json.dumps(value)
                                for name, value in row.items() if value is not None}))
+    if not found:
+        raise UserError(f"{path} is empty.")
     names = list(dict.fromkeys(name for _, row in found for name in row))
     for number, row in found:
         if lacking := [name for name in names if name not in row]:

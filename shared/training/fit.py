@@ -21,7 +21,6 @@ from shared.errors import UserError
 from shared.evaluation.answering import answering
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
-from shared.facts import Facts
 from shared.memory import peak_memory_mb
 from shared.model import Model
 from shared.run import Run
@@ -104,7 +103,7 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
         network = model.network()
         trainer = model.trainer(network, examples)
     if settings.from_run and not (run.checkpoints / "index.json").exists():
-        tell(start_from(app, Run.open(settings.from_run), network, facts))
+        tell(start_from(app, Run.open(settings.from_run), network, model))
     served = network if settings.precision == "float32" and not settings.ema else model.network()
 
     with progress("preprocessing", len(examples)) as advance:
@@ -165,24 +164,24 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     return report
 
 
-def start_from(app: App, source: Run, network: keras.Model, facts: Facts) -> str:
-    """Copies the weights of a run that fit by place and shape; says in a sentence what was left."""
+def start_from(app: App, source: Run, network: keras.Model, model: Model) -> str:
+    """Copies the weights of a run that fit, see `Model.carried`; says in a sentence what was left."""
     if source.app != app.name:
         raise UserError(f"{source.folder} is a run of {source.app}: --from takes one of {app.name}.")
-    old_facts = source.facts()
-    old = load_network(app.build(source.settings(app), old_facts), source)
-    new_head = old_facts.get("labels") != facts.get("labels")
+    old_model = app.build(source.settings(app), source.facts())
+    old = load_network(old_model, source)
+    new_head = old_model.facts.get("labels") != model.facts.get("labels")
     left = []
     for index, layer in enumerate(network.layers):
         origin: Any = old.layers[index] if index < len(old.layers) else None
-        shapes = [tuple(w.shape) for w in layer.weights]
-        if not shapes:
+        if not layer.weights:
             continue
-        fits = type(origin) is type(layer) and [tuple(w.shape) for w in origin.weights] == shapes
-        if origin and fits and not (new_head and layer.name == "logits"):
-            layer.set_weights(origin.get_weights())
-        else:
+        same = type(origin) is type(layer) and not (new_head and layer.name == "logits")
+        weights = model.carried(layer, origin, old_model) if same else None
+        if weights is None:
             left.append(layer.name)
+        else:
+            layer.set_weights(weights)
     return (f"Started from {source.folder}" + (f"; new: {', '.join(left)}." if left else "; all weights fit."))
 
 

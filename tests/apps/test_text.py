@@ -113,8 +113,10 @@ def test_padding_changes_no_answer(model, pairs):
     made = APP.build(settings, known)
     network = made.network()
     if "pairs" in network.input:  # votes begin at 0
-        votes = network.get_layer("pairs_votes")
-        votes.set_counts(np.random.default_rng(0).integers(0, 9, (votes.size, votes.classes)))
+        votes = network.get_layer("votes")
+        table, bias = (np.random.default_rng(0).normal(size=weight.shape) for weight in votes.get_weights())
+        table[0] = 0
+        votes.set_weights([table, bias])
     inputs = {name: array.numpy() for name, array in made.preprocess({"text": APP.golden(known)["text"]}).items()}
     longest = int(made.lengths(inputs).max())
     longest += longest % 2  # halved by `separable`

@@ -343,7 +343,7 @@ def test_from_with_other_labels_begins_with_a_new_head(plain, tmp_path):
 def test_from_with_other_shapes_keeps_what_fits_and_names_what_it_left(plain):
     facts = Facts({**plain.run.facts().values, "image_size": [16, 16], "labels": ["a", "b"]})
     network = APP.build(plain.settings, facts).network()
-    said = start_from(APP, plain.run, network, facts)
+    said = start_from(APP, plain.run, network, APP.build(plain.settings, facts))
     weighted = [layer for layer in network.layers if layer.weights]
     source = [layer for layer in saved(plain.folder).layers if layer.weights]
     left = [layer.name for layer, old in zip(weighted, source, strict=True)
@@ -359,7 +359,7 @@ def test_from_takes_no_run_of_another_app(plain, tmp_path):
     run = Run.create(tmp_path / "other", SimpleNamespace(name="weather"), Settings())
     network = APP.build(plain.settings, plain.run.facts()).network()
     with pytest.raises(UserError, match="is a run of weather"):
-        start_from(APP, run, network, plain.run.facts())
+        start_from(APP, run, network, APP.build(plain.settings, plain.run.facts()))
 
 
 def test_a_run_goes_on_when_the_one_that_it_was_started_from_is_gone(tmp_path):
