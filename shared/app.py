@@ -104,8 +104,9 @@ class App(ABC):
     @abstractmethod
     def scorer(self, facts: Facts) -> Scorer: ...
 
-    def inputs(self, argument: str) -> Iterable[str]:
-        """What `predict` answers for one argument: itself, or the files of a folder.
+    def inputs(self, argument: str) -> Iterable[str | Path]:
+        """What `predict` answers for one argument: itself, or the files of a folder. A `Path` is surely a file, where
+        a string may be a raw input itself.
 
         Raises:
             UserError: the folder has none of `file_types`.
@@ -120,7 +121,7 @@ class App(ABC):
         return inside
 
     @abstractmethod
-    def read_input(self, argument: str, facts: Facts) -> Raw:
+    def read_input(self, argument: str | Path, facts: Facts) -> Raw:
         """One raw input, without batch axis, from one of `inputs`, or a line of standard input. Raises UserError."""
 
     @abstractmethod

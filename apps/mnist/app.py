@@ -1,6 +1,7 @@
 """The image classifier's part of the verbs; no TensorFlow here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Optional
 
 import numpy as np
@@ -70,7 +71,7 @@ class Mnist(App):
     def scorer(self, facts: Facts) -> ClassificationScorer:
         return ClassificationScorer(facts["labels"], lambda example: example["image"].squeeze())
 
-    def read_input(self, argument: str, facts: Facts) -> Raw:
+    def read_input(self, argument: str | Path, facts: Facts) -> Raw:
         height, width = facts["image_size"]
         return {"image": read_image(argument, height, width, facts["channels"])}
 

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Optional
 
 import numpy as np
@@ -148,7 +149,7 @@ class Segment(App):
         colors = facts.get("colors")
         return np.array(colors, np.uint8) if colors else palette(len(facts["labels"]))
 
-    def read_input(self, argument: str, facts: Facts) -> Raw:
+    def read_input(self, argument: str | Path, facts: Facts) -> Raw:
         return {"image": fit_pixels(open_image(argument, MOST_PIXELS, still=True), None, None, facts["channels"])}
 
     def golden(self, facts: Facts) -> Raw:

@@ -143,15 +143,17 @@ class Text(App):
     def scorer(self, facts: Facts) -> TextScorer:
         return TextScorer(facts["labels"])
 
-    def inputs(self, argument: str) -> Iterable[str]:
-        """A text as it is; of a file each line; of a folder each text file."""
+    def inputs(self, argument: str) -> Iterable[str | Path]:
+        """A text as it is; of a file each line; of a folder each text file, whole."""
         if os.path.isdir(argument):
-            return [read_text(Path(path))[0] for path in super().inputs(argument)]
+            return list(map(Path, super().inputs(argument)))
         if os.path.isfile(argument):
             return lines_of(read_text(Path(argument))[0])
         return [argument]
 
-    def read_input(self, argument: str, facts: Facts) -> Raw:
+    def read_input(self, argument: str | Path, facts: Facts) -> Raw:
+        if isinstance(argument, Path):
+            argument = read_text(argument)[0]
         try:
             plain = argument.encode("utf-8", "surrogateescape")  # bytes that were no UTF-8 stay what they were
         except UnicodeEncodeError:

@@ -126,8 +126,13 @@ def load_path(top: Path, text: str | None, label: str | None, notes: list[str]) 
     if not top.is_dir():
         raise UserError(f"There is no {top}: --data takes sample, tfds:NAME, a table or a folder.")
     inside = [path for path in sorted(top.iterdir()) if not path.name.startswith(".")]
-    tables = {SPLITS[path.stem.lower()]: path for path in inside
-              if path.suffix.lower() in SUFFIXES and path.stem.lower() in SPLITS}
+    tables: dict[str, Path] = {}
+    for path in inside:
+        if path.suffix.lower() in SUFFIXES and path.stem.lower() in SPLITS:
+            split = SPLITS[path.stem.lower()]
+            if split in tables:
+                raise UserError(f"{tables[split]} and {path} are both the {split} split: take one of them away.")
+            tables[split] = path
     if "train" in tables or "test" in tables:
         return from_tables(tables, text, label, notes)
     parts = {SPLITS[path.name.lower()]: path for path in inside if path.is_dir() and path.name.lower() in SPLITS}

@@ -1,6 +1,7 @@
 """What the tokenizer asks of Unicode about each character. Plain Python: no Keras here."""
 
 import unicodedata
+from functools import cache
 
 import numpy as np
 
@@ -32,6 +33,7 @@ def simple_lower(character: str) -> str:
     return lower if len(lower) == 1 else lower[0]  # U+0130 alone: its full mapping is an i and a dot
 
 
+@cache
 def unicode_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Class and lower case of all code points in three steps, as small tables.
 

@@ -186,3 +186,21 @@ def test_swaps_keep_the_words_and_the_padding():
     np.testing.assert_array_equal(np.sort(made, 1), np.sort(IDS, 1))
     np.testing.assert_array_equal(made == 0, IDS == 0)
     assert (made != IDS.numpy()).any()
+
+
+def test_files_of_a_folder_are_answered_whole_by_their_names(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("two\nlines", "utf-8")
+    (tmp_path / "in" / "b.txt").write_bytes(b"\0")
+    (tmp_path / "one.txt").write_text("two\nlines", "utf-8")
+    [first, second] = APP.inputs(str(tmp_path / "in"))
+    assert [first.name, second.name] == ["a.txt", "b.txt"]
+    assert bytes(APP.read_input(first, Facts({}))["text"]) == b"two\nlines"
+    refused(lambda: APP.read_input(second, Facts({})), second, "NUL")  # and the others of the folder are answered
+    assert list(APP.inputs(str(tmp_path / "one.txt"))) == ["two", "lines"]
+
+
+def test_two_tables_of_one_split_are_refused(tmp_path):
+    for name in ("dev.csv", "validation.csv", "train.csv"):
+        (tmp_path / name).write_text("text,label\na,x\nb,y\n")
+    refused(lambda: read(tmp_path), tmp_path / "dev.csv", tmp_path / "validation.csv")
