@@ -9,7 +9,7 @@ import tensorflow as tf
 from scipy import sparse
 
 from apps.text import augment
-from apps.text.networks import NETWORKS, Sizes, with_votes
+from apps.text.networks import NETWORKS, VECTOR_SIZE, Sizes, with_votes
 from apps.text.vectors import read_vectors
 from apps.text.votes import fit_votes
 from shared.classifier import Classifier
@@ -53,11 +53,13 @@ class TextClassifier(Classifier):
         """The network, its words begun with the vectors of `--embeddings`; without its votes, which are fitted now."""
         if self.settings.embeddings:
             vectors = read_vectors(Path(self.settings.embeddings), self.tokens.words)
+            # As large as those that are drawn: Adam's steps do not grow with the vectors.
+            scale = VECTOR_SIZE / np.sqrt(np.mean(np.square([*vectors.values()] or 1)))
             for name in {"words", "fixed_words"} & {layer.name for layer in network.layers}:
                 [table] = network.get_layer(name).get_weights()
                 for place, word in enumerate(self.tokens.words, 1 + self.tokens.buckets):
                     if word in vectors:
-                        table[place] = vectors[word]
+                        table[place] = scale * vectors[word]
                 network.get_layer(name).set_weights([table])
         if not self.settings.pairs:
             return network

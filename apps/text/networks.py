@@ -12,6 +12,10 @@ L = keras.layers
 ops = keras.ops
 
 
+# Of a number of a vector at first, by the root of its mean square. From far larger ones training takes far longer.
+VECTOR_SIZE = 0.03
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How many ids of each kind there are, and into how many classes texts fall."""
@@ -94,7 +98,8 @@ class Votes(keras.layers.Layer):
 
 
 def embedding(size: int, dimension: int, name: str, trainable: bool = True) -> Any:
-    return L.Embedding(size, dimension, keras.initializers.RandomUniform(-0.05, 0.05), name=name, trainable=trainable)
+    edge = VECTOR_SIZE * 3**0.5
+    return L.Embedding(size, dimension, keras.initializers.RandomUniform(-edge, edge), name=name, trainable=trainable)
 
 
 def channels(ids: Any, used: Any, settings: Any, sizes: Sizes, dimension: int) -> list[Any]:
