@@ -208,3 +208,17 @@ def test_two_tables_of_one_split_are_refused(tmp_path):
     for name in ("dev.csv", "validation.csv", "train.csv"):
         (tmp_path / name).write_text("text,label\na,x\nb,y\n")
     refused(lambda: read(tmp_path), tmp_path / "dev.csv", tmp_path / "validation.csv")
+
+
+@pytest.mark.parametrize("model,table", [("cnn", "words"), ("char", "character_vectors")])
+def test_the_projector_shows_each_words_own_vector(model, table):
+    settings, known = facts(model=model)
+    made = APP.build(settings, known)
+    network = made.network()
+    [(labels, vectors)] = made.embeddings(network).values()
+    layer = network.get_layer(table)
+    text = np.zeros((1, known["max_bytes"]), np.int32)
+    word = "good" if model == "cnn" else "g"
+    text[0, :len(word)] = list(word.encode())
+    [ids] = made.preprocess({"text": text}).values()
+    np.testing.assert_array_equal(vectors[labels.index(word)], layer(ids[:, :1])[0, 0])
