@@ -32,7 +32,7 @@ def load_tensorflow() -> None:
     """Imports TensorFlow and Keras without their chatter; whoever imports them next has them at once."""
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        # Off by itself on some processors, where training is half as fast without it.
+        # Off by itself on some processors, where training is slower without it.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         with quiet():
             import keras

@@ -50,25 +50,13 @@ class MaxOverTime(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("pocketconv")
 class MeanOverTime(keras.layers.Layer):
-    """The sum over what is used, divided by a power of how much that is: `[n, t, c]` to `[n, c]`.
-
-    Args:
-        power: 1 for the mean, 0 for the sum.
-    """
-
-    def __init__(self, power: float = 1.0, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.power = power
+    """The mean of each channel among what is used: `[n, t, c]` to `[n, c]`."""
 
     def call(self, values: Any, used: Any) -> Any:
-        count = ops.maximum(ops.sum(used, 1), 1)
-        return ops.sum(values * used, 1) * count**-self.power
+        return ops.sum(values * used, 1) / ops.maximum(ops.sum(used, 1), 1)
 
     def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
         return values_shape[0], values_shape[2]
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"power": self.power}
 
 
 @keras.saving.register_keras_serializable("pocketconv")
