@@ -11,14 +11,15 @@ from shared.layers.unicode_classes import IGNORED, MARK, NUMBER, SIGN, SINGLE, W
 JOINER = "\u200d"
 
 
-def spans(text: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of each token, in characters."""
-    return (match.span() for match in _pattern().finditer(text))
+def spans(text: str, separator: str | None = None) -> Iterator[tuple[int, int]]:
+    """(start, end) of each token, in characters; where the text holds `separator`, what stands between them."""
+    pattern = re.compile(f"[^{separator}\0]+") if separator and separator in text else _pattern()
+    return (match.span() for match in pattern.finditer(text))
 
 
-def words(text: str) -> list[str]:
+def words(text: str, separator: str | None = None) -> list[str]:
     """The tokens as a vocabulary holds them: lower-cased, without invisible characters."""
-    return [match.group().translate(_normal()) for match in _pattern().finditer(text)]
+    return [text[start:end].translate(_normal()) for start, end in spans(text, separator)]
 
 
 @cache

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.layers.unicode_classes import IGNORED, NUMBER, SIGN, SPACE, unicode_tables
+from shared.layers.unicode_classes import IGNORED, NUMBER, SIGN, SPACE, WORD, unicode_tables
 
 # Odd factors that spread bits: 2**32 over the golden ratio, and Knuth's other one.
 FIRST_FACTOR, SECOND_FACTOR = -1640531527, 668265263
@@ -27,9 +27,10 @@ class Utf8Tokens(keras.layers.Layer):
     Bytes are decoded (what is no UTF-8 becomes U+FFFD, one for each maximal subpart) and lower-cased (simple
     mapping). A token is a run of letters, a run of digits, or one character of any other kind: a sign, an ideograph,
     a letter of a script without spaces (see `unicode_classes`). Accents and other marks stay with the character
-    before them, so do the parts of joined emoji. A token in the vocabulary has an id of its own; any other falls into
-    one of `buckets` by its hash, and so do pairs of neighbours. The same numbers come out eager, compiled by XLA, from
-    a SavedModel and from a `.tflite`.
+    before them, so do the parts of joined emoji. A text that holds `separator` brings its own tokens: they are what
+    stands between those characters, whatever it is. A token in the vocabulary has an id of its own; any other falls
+    into one of `buckets` by its hash, and so do pairs of neighbours. The same numbers come out eager, compiled by XLA,
+    from a SavedModel and from a `.tflite`.
 
     Args:
         words: the vocabulary, lower-cased tokens; of two with one hash the first stays.
@@ -38,6 +39,7 @@ class Utf8Tokens(keras.layers.Layer):
         max_bytes: longest input.
         max_tokens: tokens given; the text behind them is left out. None: as many as there are bytes.
         max_characters: characters given of each token.
+        separator: code point that alone separates the tokens of a text in which it stands (U+001F: 31), or None.
         base: odd factor of the hash; found for these words where None.
         unicode: the Unicode tables as `get_config` gives them; those of the running Python where None. Saved with a
             model, so that no other version of Unicode can change its answers.
@@ -51,6 +53,7 @@ class Utf8Tokens(keras.layers.Layer):
         pairs: `[batch, tokens]`: 1 to `pair_buckets` for a token and the next one, 0 for the last token.
         offsets, lengths: `[batch, tokens]`: where each token lies in the input, in bytes.
         characters: `[batch, tokens, max_characters]`: the lower-cased code points of each token.
+        capitals: of the same shape, 1 where lower-casing changed the character.
         text: `[batch, bytes]`: all lower-cased code points, runs of spaces as one space, packed to the left.
         count: `[batch]`: how many tokens the text has, those left out too.
 
@@ -67,14 +70,15 @@ class Utf8Tokens(keras.layers.Layer):
     """
 
     def __init__(self, words: list[str], buckets: int = 1000, pair_buckets: int = 1, max_bytes: int = 4096,
-                 max_tokens: int | None = None, max_characters: int = 16, base: int | None = None,
-                 unicode: str | None = None, **kwargs: Any):
+                 max_tokens: int | None = None, max_characters: int = 16, separator: int | None = None,
+                 base: int | None = None, unicode: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if buckets < 1 or pair_buckets < 1 or max_bytes < 4:
             raise ValueError(f"buckets {buckets}, pair_buckets {pair_buckets}: at least 1; max_bytes {max_bytes}: at "
                              f"least 4.")
         self.buckets, self.pair_buckets, self.max_bytes = buckets, pair_buckets, max_bytes
-        self.max_tokens, self.max_characters, self.unicode = max_tokens, max_characters, unicode or pack_tables()
+        self.max_tokens, self.max_characters, self.separator = max_tokens, max_characters, separator
+        self.unicode = unicode or pack_tables()
         self.pages, self.properties, self.meaning = unpack_tables(self.unicode)
         self.lead = lead_bytes()
         hashes, self.base = distinct_hashes(words, base)
@@ -106,6 +110,7 @@ class Utf8Tokens(keras.layers.Layer):
         row = tf.expand_dims(tf.range(rows), 1)
         first, code = self._decode(given)
         kind, lower = self._classify(code)
+        seen, kind = kind < IGNORED, self._by_separator(kind, code)
 
         # Every byte gets the kind of the last base character: numbered by a running sum, looked up by that number.
         is_base = first & (kind <= SIGN)
@@ -115,7 +120,7 @@ class Utf8Tokens(keras.layers.Layer):
         same_run = tf.equal(kind, before) & ((kind <= NUMBER) | (tf.equal(kind, SIGN) & self._after_joiner(given)))
         starts = tf.cast(is_base & (kind > SPACE) & ~same_run, tf.int32)
         inside = tf.cast(of_base > SPACE, tf.int32)
-        kept = first & (of_base > SPACE) & (kind < IGNORED)
+        kept = first & (of_base > SPACE) & seen
         is_kept = tf.cast(kept, tf.int32)
         place = tf.cumsum(is_kept, axis=1, exclusive=True)  # of each kept character among them
 
@@ -134,12 +139,15 @@ class Utf8Tokens(keras.layers.Layer):
         pairs = 1 + tf.math.floormod(_mix(hashes * FIRST_FACTOR + after, SECOND_FACTOR), self.pair_buckets)
 
         line = tf.where(kept, place, length) + row * (length + 1)
-        packed = _sum_at(line, lower * is_kept, rows * (length + 1))
+        packed = _sum_at(line, (2 * lower + tf.cast(tf.not_equal(lower, code), tf.int32)) * is_kept,
+                         rows * (length + 1))
         within = tf.range(self.max_characters)
         at = tf.minimum(tf.expand_dims(begins, -1) + within, length) + tf.expand_dims(row, -1) * (length + 1)
         characters = tf.where(within < tf.expand_dims(sizes, -1), tf.gather(packed, at), 0)
+        lowered = tf.bitwise.right_shift(characters, 1)
         return {"ids": self._look_up(hashes, checks) * used, "offsets": offsets, "lengths": lengths,
-                "pairs": pairs * tf.pad(used[:, 1:], [[0, 0], [0, 1]]), "characters": characters,
+                "pairs": pairs * tf.pad(used[:, 1:], [[0, 0], [0, 1]]), "characters": lowered,
+                "capitals": characters - 2 * lowered,
                 "text": self._text(is_kept, gaps, lower, row, length), "count": tf.reduce_sum(starts, 1)}
 
     def _decode(self, given: Any) -> tuple[Any, Any]:
@@ -165,6 +173,14 @@ class Utf8Tokens(keras.layers.Layer):
                         for column in self.meaning.T)
         return kind, code + change
 
+    def _by_separator(self, kind: Any, code: Any) -> Any:
+        """In texts with own tokens: the separator and padding are spaces, and all else is of one kind."""
+        if self.separator is None:
+            return kind
+        between = tf.equal(code, self.separator)
+        own = tf.reduce_any(between, axis=1, keepdims=True)
+        return tf.where(own, tf.where(between | tf.equal(code, 0), SPACE, WORD), kind)
+
     @staticmethod
     def _after_joiner(given: Any) -> Any:
         """Whether a zero width joiner stands right before each byte."""
@@ -186,22 +202,24 @@ class Utf8Tokens(keras.layers.Layer):
         end = tf.cumsum(is_kept + gaps, axis=1)
         rows = tf.shape(row)[0]
 
-        def placed(chosen: Any, back: int, values: Any) -> Any:
+        def placed(chosen: Any, back: Any, values: Any) -> Any:
             return _sum_at(tf.where(chosen > 0, end - back, length) + row * (length + 1), values,
                            rows * (length + 1))
-        packed = placed(is_kept, 1, lower * is_kept) + placed(gaps, 2, ord(" ") * gaps)
+        packed = placed(is_kept, 1, lower * is_kept) + placed(gaps, 1 + is_kept, ord(" ") * gaps)
         return tf.reshape(packed, [rows, length + 1])[:, :-1]
 
     def compute_output_spec(self, inputs: Any) -> dict[str, Any]:
         batch, length = inputs.shape
         tokens = length if self.max_tokens is None else self.max_tokens
         shapes = {name: (batch, tokens) for name in ("ids", "offsets", "lengths", "pairs")} | {
-            "characters": (batch, tokens, self.max_characters), "text": (batch, length), "count": (batch,)}
+            "characters": (batch, tokens, self.max_characters), "capitals": (batch, tokens, self.max_characters),
+            "text": (batch, length), "count": (batch,)}
         return {name: keras.KerasTensor(shape, "int32") for name, shape in shapes.items()}
 
     def get_config(self) -> dict[str, Any]:
         """All of it can be written as JSON; the words come in the order of their ids."""
-        own = ("words", "buckets", "pair_buckets", "max_bytes", "max_tokens", "max_characters", "base", "unicode")
+        own = ("words", "buckets", "pair_buckets", "max_bytes", "max_tokens", "max_characters", "separator", "base",
+               "unicode")
         return super().get_config() | {name: getattr(self, name) for name in own}
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.data import plain_tokens
-from shared.layers.unicode_classes import simple_lower, unicode_class
+from shared.layers.unicode_classes import IGNORED, simple_lower, unicode_class
 from shared.layers.utf8_tokens import Utf8Tokens, distinct_hashes, hash_words, powers
 
 WIDTH = 96
@@ -28,7 +28,8 @@ WORDS = sorted({word for text in SAMPLES for word in plain_tokens.words(text)})[
 
 
 def layer(**options):
-    return Utf8Tokens(WORDS, **{"buckets": 50, "pair_buckets": 64, "max_bytes": 4096, "max_characters": 8, **options})
+    return Utf8Tokens(WORDS, **{"buckets": 50, "pair_buckets": 64, "max_bytes": 4096, "max_characters": 8,
+                                 "separator": 0x1F, **options})
 
 
 TOKENS = layer()
@@ -74,8 +75,9 @@ def hashed(word, base):
 def expected(data, tokens, width, most=None):
     """What the layer must give for one text."""
     text, starts = decoded(data)
-    found = list(plain_tokens.spans(text))
-    words = plain_tokens.words(text)
+    separator = chr(tokens.separator) if tokens.separator else None
+    found = list(plain_tokens.spans(text, separator))
+    words = plain_tokens.words(text, separator)
     ids = {word: 1 + tokens.buckets + i for i, word in enumerate(tokens.words)}
     hashes = [hashed(word, tokens.base) for word in words]
     line = ""
@@ -90,7 +92,10 @@ def expected(data, tokens, width, most=None):
     made = {name: np.array((row + [0] * most)[:most]) for name, row in rows.items()}
     size = tokens.max_characters
     characters = [([ord(c) for c in word] + [0] * size)[:size] for word in (words + [""] * most)[:most]]
-    return made | {"characters": np.array(characters), "text": np.array(([*map(ord, line)] + [0] * width)[:width]),
+    whole = [[(c, simple_lower(c)) for c in text[start:end] if unicode_class(c) != IGNORED] for start, end in found]
+    capitals = [([c != lower for c, lower in word] + [0] * size)[:size] for word in (whole + [[]] * most)[:most]]
+    return made | {"characters": np.array(characters), "capitals": np.array(capitals),
+                   "text": np.array(([*map(ord, line)] + [0] * width)[:width]),
                    "count": np.array(len(words))}
 
 
@@ -112,7 +117,7 @@ def drawn(count, width=WIDTH, seed=0):
     """Texts of all scripts, whole and damaged, random code points, and bytes at the edges of the standard's table."""
     dice, rows = random.Random(seed), []
     for _ in range(count):
-        data, way = b"", dice.randrange(5)
+        data, way = b"", dice.randrange(6)
         while len(data) < width:
             text = dice.choice(SAMPLES)
             at = dice.randrange(len(text))
@@ -124,7 +129,7 @@ def drawn(count, width=WIDTH, seed=0):
                     0xE000, 0x110000)])) for _ in range(4)).encode())
             if way == 4:
                 piece = bytearray(dice.choices(EDGES, k=6))
-            data += piece + b" " * dice.randrange(2)
+            data += piece + (b"\x1f" if way == 5 else b" ") * dice.randrange(2)
         rows.append(data[:dice.randrange(width + 1)])
     return rows
 
@@ -181,6 +186,18 @@ def test_words_are_those_a_reader_expects(text, words):
     made = TOKENS(padded([data]))
     assert int(made["count"][0]) == len(words.split())
     check(made, [data])
+
+
+@pytest.mark.parametrize("text,words", [
+    ("U.S.\x1f3.14\x1f\u200b\x1f", ["u.s.", "3.14", ""]), ("\x1f\x1fNew York\x1fist schön", ["new york", "ist schön"]),
+    ("\u0301\x1f我们", ["\u0301", "我们"]), ("\x1f", []), ("U.S.", ["u", ".", "s", "."])])
+def test_a_text_may_bring_its_own_tokens(text, words):
+    data = text.encode()
+    made = TOKENS(padded([data]))
+    assert plain_tokens.words(text, "\x1f") == words and int(made["count"][0]) == len(words)
+    check(made, [data])
+    plain = layer(separator=None)
+    check(plain(padded([data])), [data], plain)
 
 
 def test_all_ways_of_running_it_agree(want, tmp_path):
