@@ -16,8 +16,9 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from apps import APPS
-from apps.text.app import Settings, decoded
+from apps.text.app import Settings
 from shared.app import find_app
+from shared.data.text_bytes import decoded
 from shared.facts import Facts
 from shared.run import Run
 from shared.training.fit import load_network

@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 
 from apps import APPS
-from apps.text.app import decoded
 from shared.app import find_app
 from shared.cli.parser import parse
+from shared.data.text_bytes import decoded
 from shared.training.feed import Feed
 from shared.training.optimizers import optimizer
 

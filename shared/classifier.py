@@ -11,7 +11,7 @@ from shared.model import Model, Tensors
 class Classifier(Model):
     """The network gives logits. Facts: `labels`, and `class_weights` where rare classes weigh more."""
 
-    def postprocess(self, outputs: tf.Tensor) -> Tensors:
+    def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
         probabilities = tf.nn.softmax(outputs)
         return {"label": tf.argmax(probabilities, -1, output_type=tf.int32), "probabilities": probabilities}
 

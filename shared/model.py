@@ -50,8 +50,14 @@ class Model(ABC):
         """A new network, named `NETWORK`, its initial weights drawn from Keras' global seed."""
 
     @abstractmethod
-    def postprocess(self, outputs: Any) -> Tensors:
-        """A batch of network outputs to answers by name."""
+    def postprocess(self, outputs: Any, inputs: Any, network: keras.Model) -> Tensors:
+        """A batch of network outputs to answers by name.
+
+        Args:
+            outputs: of the network.
+            inputs: what `preprocess` gave; it may hold more by name than the network reads (where each word began).
+            network: whose weights decoding may need (a CRF's transitions).
+        """
 
     def details(self, outputs: Any) -> Tensors:
         """More answers that a run gives and a shipped file does not, for joining (probabilities of each class)."""
@@ -64,7 +70,7 @@ class Model(ABC):
                 inputs = self.preprocess(raw)
             outputs = network(inputs, training=False)
             with tf.name_scope("postprocess"):
-                return {**self.postprocess(outputs), **(self.details(outputs) if details else {})}
+                return {**self.postprocess(outputs, inputs, network), **(self.details(outputs) if details else {})}
         return answer
 
     def signatures(self, network: keras.Model) -> dict[str, Signature]:

@@ -18,7 +18,7 @@ ROOMS = [
     ("shared.app", "shared.model"),
     ("shared.classifier",),
     ("shared.run", "shared.data"),
-    ("shared.evaluation",),
+    ("shared.text_app", "shared.evaluation"),
     ("shared.training",),
     ("shared.export",),
     ("shared.cli",),

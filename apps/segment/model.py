@@ -69,7 +69,7 @@ class Segmenter(Model):
             outputs = AntialiasedResize(*self.input_size)(outputs)
         return tf.nn.softmax(outputs)
 
-    def postprocess(self, outputs: tf.Tensor) -> Tensors:
+    def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
         probabilities = self._probabilities(outputs)
         return {"mask": tf.argmax(probabilities, -1, output_type=tf.int32),
                 "confidence": tf.reduce_max(probabilities, -1)}

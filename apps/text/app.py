@@ -1,6 +1,5 @@
 """The app: its settings, and the parts that need no TensorFlow."""
 
-import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,23 +11,21 @@ import numpy as np
 
 from apps.text import data
 from apps.text.report import TextScorer
-from apps.text.vectors import read_vectors
-from shared.app import Answer, App, Raw
+from shared.app import Answer, Raw
 from shared.data import plain_tokens
 from shared.data.class_weights import class_weights
 from shared.data.dataset import Dataset, Ragged, Split
-from shared.data.tables import lines_of, read_text
+from shared.data.text_bytes import decoded, power_of_two, read_of
+from shared.data.word_vectors import read_vectors
 from shared.errors import UserError
 from shared.evaluation.classification import label_json, most_likely
 from shared.evaluation.report import Headline
 from shared.facts import Facts
 from shared.settings import DataSettings, FitSettings, setting
 from shared.signature import Tensor
+from shared.text_app import TextApp
 
 LONGEST = 4096  # bytes that are read of a text where nothing is said
-GOLDEN = ("What a wonderful film!", "The battery died after two days, and nobody answers my letters.", "", "  \t ",
-          "Größe, élan, naïve", "我很喜欢这部电影，演员很好。", "ужасно скучно",
-          "😀👍🏽 100 %", "\u200fשלום", "a\u0301 b\u0300")
 
 
 @dataclass(kw_only=True)
@@ -81,14 +78,12 @@ class Settings(FitSettings):
         return found
 
 
-class Text(App):
+class Text(TextApp):
     name = "text"
     summary = "classify sentences and documents of any language: sentiment, topics, questions"
     Settings = Settings
-    raw = ("text",)
     headline = Headline("accuracy")
     model_class = "apps.text.model:TextClassifier"
-    file_types = frozenset({".txt"})
 
     def check(self, settings: Any) -> None:
         settings.each_width()
@@ -143,27 +138,6 @@ class Text(App):
     def scorer(self, facts: Facts) -> TextScorer:
         return TextScorer(facts["labels"])
 
-    def inputs(self, argument: str) -> Iterable[str | Path]:
-        """A text as it is; of a file each line; of a folder each text file, whole."""
-        if os.path.isdir(argument):
-            return list(map(Path, super().inputs(argument)))
-        if os.path.isfile(argument):
-            return lines_of(read_text(Path(argument))[0])
-        return [argument]
-
-    def read_input(self, argument: str | Path, facts: Facts) -> Raw:
-        if isinstance(argument, Path):
-            argument = read_text(argument)[0]
-        try:
-            plain = argument.encode("utf-8", "surrogateescape")  # bytes that were no UTF-8 stay what they were
-        except UnicodeEncodeError:
-            plain = argument.encode("utf-8", "replace")
-        return {"text": np.frombuffer(plain.replace(b"\0", b" "), np.uint8)}
-
-    def golden(self, facts: Facts) -> Raw:
-        rows = [next(iter(self.cut(self.read_input(text, facts), {}, facts)))["text"] for text in GOLDEN]
-        return {"text": np.stack(rows)}
-
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
         end = read_of(raw["text"], facts["max_bytes"])
         row = np.zeros(facts["max_bytes"], np.int32)
@@ -191,22 +165,3 @@ class Text(App):
 
     def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
         return {**label_json(answer, facts["labels"]), "unread_bytes": int(answer["unread"])}
-
-
-def read_of(text: np.ndarray, most: int) -> int:
-    """How many bytes of a text are read: at most so many, no padding, and no part of a character."""
-    end = int(np.flatnonzero(text).max(initial=-1)) + 1
-    if end > most:
-        end = most
-        while end and most - end < 3 and text[end] & 0xC0 == 0x80:  # a character has four bytes at most
-            end -= 1
-    return end
-
-
-def decoded(row: np.ndarray) -> str:
-    """The text of a row of bytes, padding and all."""
-    return row.astype(np.uint8).tobytes().decode("utf-8", "replace")
-
-
-def power_of_two(least: int) -> int:
-    return 1 << max(4, int(least - 1).bit_length())

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from shared.data.dataset import Dataset, Ragged, Split
+from shared.data.dataset import Dataset, Split
 from shared.data.splits import SPLITS
 from shared.data.tables import SUFFIXES, lines_of, read_table, read_text
+from shared.data.text_bytes import to_bytes
 from shared.data.tfds import open_tfds
 from shared.errors import UserError
 from shared.facts import Facts
@@ -105,13 +106,6 @@ def alike(seen: Iterable[str]) -> list[str]:
         groups.setdefault(" ".join(label.casefold().split()), []).append(label)
     return [f"Classes {' and '.join(repr(label) for label in sorted(same))} differ by case or spaces only: one class, "
             f"written in several ways?" for same in groups.values() if len(same) > 1]
-
-
-def to_bytes(texts: Iterable[str]) -> Ragged:
-    """Texts as rows of UTF-8; NUL, which is padding, becomes a space. Half surrogates become question marks."""
-    rows = [text.replace("\0", " ").encode("utf-8", "replace") for text in texts]
-    offsets = np.cumsum([0, *map(len, rows)])
-    return Ragged(np.frombuffer(b"".join(rows), np.uint8), offsets)
 
 
 # Files

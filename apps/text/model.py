@@ -9,15 +9,16 @@ import tensorflow as tf
 from scipy import sparse
 
 from apps.text import augment
-from apps.text.networks import NETWORKS, VECTOR_SIZE, Sizes, with_votes
-from apps.text.vectors import read_vectors
+from apps.text.networks import NETWORKS, Sizes, with_votes
 from apps.text.votes import fit_votes
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
+from shared.data.word_vectors import read_vectors
 from shared.layers.character_ids import CharacterIds
 from shared.layers.utf8_tokens import Utf8Tokens
 from shared.model import NETWORK, Model, Tensors
 from shared.networks.blocks import Style
+from shared.networks.words import begin_with
 from shared.signature import Tensor
 
 
@@ -53,14 +54,8 @@ class TextClassifier(Classifier):
         """The network, its words begun with the vectors of `--embeddings`; without its votes, which are fitted now."""
         if self.settings.embeddings:
             vectors = read_vectors(Path(self.settings.embeddings), self.tokens.words)
-            # As large as those that are drawn: Adam's steps do not grow with the vectors.
-            scale = VECTOR_SIZE / np.sqrt(np.mean(np.square([*vectors.values()] or 1)))
             for name in {"words", "fixed_words"} & {layer.name for layer in network.layers}:
-                [table] = network.get_layer(name).get_weights()
-                for place, word in enumerate(self.tokens.words, 1 + self.tokens.buckets):
-                    if word in vectors:
-                        table[place] = scale * vectors[word]
-                network.get_layer(name).set_weights([table])
+                begin_with(network.get_layer(name), self.tokens.words, 1 + self.tokens.buckets, vectors)
         if not self.settings.pairs:
             return network
         labels = np.asarray(train.columns["label"][np.arange(len(train))])

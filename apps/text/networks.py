@@ -7,13 +7,10 @@ from typing import Any
 import keras
 
 from shared.networks.blocks import Style
+from shared.networks.words import MaxOverTime, Used, embedding
 
 L = keras.layers
 ops = keras.ops
-
-
-# Of a number of a vector at first, by the root of its mean square. From far larger ones training takes far longer.
-VECTOR_SIZE = 0.03
 
 
 @dataclass(frozen=True)
@@ -24,28 +21,6 @@ class Sizes:
     pairs: int
     characters: int
     classes: int
-
-
-@keras.saving.register_keras_serializable("pocketconv")
-class Used(keras.layers.Layer):
-    """1 where ids are not padding: int32 `[n, t]` to floats `[n, t, 1]`."""
-
-    def call(self, ids: Any) -> Any:
-        return ops.expand_dims(ops.cast(ops.not_equal(ids, 0), self.compute_dtype), -1)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return (*input_shape, 1)
-
-
-@keras.saving.register_keras_serializable("pocketconv")
-class MaxOverTime(keras.layers.Layer):
-    """The largest value of each channel among what is used; values must not be negative: `[n, t, c]` to `[n, c]`."""
-
-    def call(self, values: Any, used: Any) -> Any:
-        return ops.max(values * used, 1)
-
-    def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
-        return values_shape[0], values_shape[2]
 
 
 @keras.saving.register_keras_serializable("pocketconv")
@@ -83,11 +58,6 @@ class Votes(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size, "classes": self.classes}
-
-
-def embedding(size: int, dimension: int, name: str, trainable: bool = True) -> Any:
-    edge = VECTOR_SIZE * 3**0.5
-    return L.Embedding(size, dimension, keras.initializers.RandomUniform(-edge, edge), name=name, trainable=trainable)
 
 
 def channels(ids: Any, used: Any, settings: Any, sizes: Sizes, dimension: int) -> list[Any]:

@@ -157,7 +157,7 @@ def test_an_image_of_the_input_size_is_reduced_antialiased():
 @pytest.mark.parametrize("input_size", [(30, 41), (12, 16)])
 def test_mask_and_confidence_are_those_of_the_enlarged_logits(input_size):
     logits = RANDOM.normal(0, 3, (2, 12, 16, 3)).astype(np.float32)
-    got = build((12, 16), facts={"input_size": list(input_size)}).postprocess(tf.constant(logits))
+    got = build((12, 16), facts={"input_size": list(input_size)}).postprocess(tf.constant(logits), None, None)
     shares = softmax(tf.image.resize(logits, input_size, "bilinear").numpy().astype(np.float64), -1)
     assert got["mask"].dtype == tf.int32 and got["confidence"].dtype == tf.float32
     np.testing.assert_allclose(got["confidence"], shares.max(-1), atol=1e-4)
@@ -181,7 +181,7 @@ def test_a_pixel_is_of_class_1_where_its_chance_reaches_the_threshold(threshold)
     logits[0, 0] = [0, logit(threshold)]  # just below and just above
     logits[0, 0, :, 1] += np.where(np.arange(50) % 2, 1e-3, -1e-3)
     chance = expit(logits[..., 1].astype(np.float64) - logits[..., 0])
-    got = build((40, 50), 2, {"threshold": threshold}).postprocess(tf.constant(logits))
+    got = build((40, 50), 2, {"threshold": threshold}).postprocess(tf.constant(logits), None, None)
     np.testing.assert_array_equal(got["mask"], chance >= threshold)
     np.testing.assert_allclose(got["confidence"], expit(np.abs(logit(chance) - logit(threshold))), atol=1e-4)
     np.testing.assert_allclose(got["confidence"][0, 0], 0.5, atol=1e-3)  # no jump from one class to the other
@@ -346,7 +346,8 @@ def calibrated(truth, chance, classes=2, facts=(), **options):
         for row in rows:
             p = row["image"].astype(np.float64)[..., 0] / 1e4
             logits = np.stack([np.zeros_like(p), logit(p)], -1)[None].astype(np.float32)
-            yield {name: value[0].numpy() for name, value in model.postprocess(tf.constant(logits)).items()}
+            answers = model.postprocess(tf.constant(logits), None, None)
+            yield {name: value[0].numpy() for name, value in answers.items()}
     images = np.round(chance * 1e4).astype(np.uint16)[..., None]
     return model.calibrate(None, Split({"image": images, "mask": truth.astype(np.uint8)}), answer)
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.text.app import Settings, Text, decoded
+from apps.text.app import Settings, Text
 from apps.text.augment import crop, drop_words, swap
 from apps.text.data import load
-from apps.text.vectors import read_vectors
+from shared.data.text_bytes import decoded
+from shared.data.word_vectors import read_vectors
 from shared.errors import UserError
 from shared.facts import Facts
 

@@ -19,12 +19,13 @@ import pytest
 import shared.cli.predict
 import shared.evaluation.figures
 from apps import APPS
-from apps.text.app import Settings, Text, decoded, read_of
+from apps.text.app import Settings, Text
 from apps.text.data import in_order, load
-from apps.text.vectors import read_vectors
 from shared.cli.main import main
 from shared.data.checks import check
 from shared.data.tables import read_table, read_text
+from shared.data.text_bytes import decoded, read_of
+from shared.data.word_vectors import read_vectors
 from shared.errors import UserError
 from shared.evaluation.predictors import open_artifact
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from apps.text.app import Settings, Text, decoded
+from apps.text.app import Settings, Text
 from apps.text.data import load
 from shared.data.checks import check
+from shared.data.text_bytes import decoded
 from shared.errors import UserError
 from shared.facts import Facts
 

@@ -7,9 +7,10 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import minimize
 
-from apps.text.app import Settings, Text, decoded
+from apps.text.app import Settings, Text
 from apps.text.networks import Votes
 from apps.text.votes import STRENGTHS, best_strength, fit_votes, fitted
+from shared.data.text_bytes import decoded
 
 APP = Text()
 

@@ -160,7 +160,7 @@ def test_preprocess_normalises():
 
 def test_postprocess_gives_probabilities_and_the_likeliest_label():
     logits = (10 * RANDOM.normal(size=(50, 3))).astype("float32")
-    answer = model().postprocess(tf.constant(logits))
+    answer = model().postprocess(tf.constant(logits), None, None)
     np.testing.assert_allclose(answer["probabilities"], softmax(logits, axis=-1), rtol=1e-4, atol=1e-7)
     assert answer["label"].dtype == tf.int32
     np.testing.assert_array_equal(answer["label"], logits.argmax(-1))
