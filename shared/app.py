@@ -148,7 +148,7 @@ class App(ABC):
         """An answer as one line for people."""
 
     @abstractmethod
-    def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
+    def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         """An answer as one JSON object for machines."""
 
     def files(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ ROOMS = [
     ("shared.settings", "shared.facts", "shared.metadata", "shared.networks"),
     ("shared.data.dataset", "shared.data.splits", "shared.evaluation.report"),
     ("shared.app", "shared.model"),
-    ("shared.classifier",),
+    ("shared.classifier", "shared.text_model"),
     ("shared.run", "shared.data"),
     ("shared.text_app", "shared.evaluation"),
     ("shared.training",),

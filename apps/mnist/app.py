@@ -79,7 +79,7 @@ class Mnist(App):
         digits = sample(tuple(facts["image_size"]), facts["channels"]).splits["train"]
         return {"image": digits.take(np.arange(250, len(digits), 500))["image"]}
 
-    def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
+    def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         return label_json(answer, facts["labels"])
 
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:

@@ -181,11 +181,11 @@ class Segment(App):
                 f"its lower and right border. Of two tiles, take the mask up to the middle of what they share.")
 
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
-        shares = self.to_json(answer, facts)["shares"]
+        shares = self.to_json(raw, answer, facts)["shares"]
         largest = sorted(shares.items(), key=lambda item: -item[1])[:5]
         return "  ".join(f"{label} {100 * share:.1f} %" for label, share in largest if share)
 
-    def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
+    def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         counts = np.zeros(len(facts["labels"]), np.int64)
         for row in answer["mask"]:  # bincount of a whole map would take eight bytes a pixel
             counts += np.bincount(row, minlength=len(counts))

@@ -163,5 +163,5 @@ class Text(TextApp):
         cut = f"  (its last {int(answer['unread'])} bytes were not read)" if answer["unread"] else ""
         return most_likely(answer, facts["labels"]) + cut
 
-    def to_json(self, answer: Answer, facts: Facts) -> dict[str, Any]:
+    def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         return {**label_json(answer, facts["labels"]), "unread_bytes": int(answer["unread"])}

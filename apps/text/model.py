@@ -14,25 +14,14 @@ from apps.text.votes import fit_votes
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
 from shared.data.word_vectors import read_vectors
-from shared.layers.character_ids import CharacterIds
-from shared.layers.utf8_tokens import Utf8Tokens
 from shared.model import NETWORK, Model, Tensors
 from shared.networks.blocks import Style
 from shared.networks.words import begin_with
-from shared.signature import Tensor
+from shared.text_model import TextModel
 
 
-class TextClassifier(Classifier):
+class TextClassifier(TextModel, Classifier):
     """Facts: `labels`, `max_bytes`, `tokens` (the tokenizer's configuration), `characters`, `dimension`."""
-
-    def __init__(self, settings: Any, facts: Any):
-        super().__init__(settings, facts)
-        self.tokens = Utf8Tokens.from_config(facts["tokens"])
-        self.characters = CharacterIds(facts["characters"])
-
-    @property
-    def inputs(self) -> dict[str, Tensor]:
-        return {"text": Tensor((self.facts["max_bytes"],), "int32")}
 
     def preprocess(self, raw: Tensors) -> Tensors:
         made = self.tokens(raw["text"])
@@ -77,31 +66,8 @@ class TextClassifier(Classifier):
         return sparse.vstack(rows, "csr")
 
     def carried(self, layer: keras.Layer, origin: keras.Layer, source: Model) -> list[np.ndarray] | None:
-        """Vectors go with their words; votes are fitted to the new texts."""
-        assert isinstance(source, TextClassifier)
-        if layer.name == "votes":
-            return None
-        own, others = ((model.known().get(layer.name)) for model in (self, source))
-        if own is None or others is None:
-            return super().carried(layer, origin, source)
-        [table], [old] = layer.get_weights(), origin.get_weights()
-        if table.shape[1] != old.shape[1]:
-            return None
-        place = {label: others[1] + row for row, label in enumerate(others[0])}
-        for row, label in enumerate(own[0], own[1]):
-            if label in place:
-                table[row] = old[place[label]]
-        return [table]
-
-    def known(self) -> dict[str, tuple[list[str], int]]:
-        """By the layer that has a vector of each: words or characters, and the row where they begin."""
-        words = self.tokens.words, 1 + self.tokens.buckets
-        return {"words": words, "fixed_words": words, "character_vectors": (list(self.characters.characters), 2)}
-
-    def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
-        known = self.known()
-        return {layer.name: (known[layer.name][0], layer.get_weights()[0][known[layer.name][1]:])
-                for layer in network.layers if layer.name in known}
+        """Votes are fitted to the new texts."""
+        return None if layer.name == "votes" else super().carried(layer, origin, source)
 
     def examples(self, train: Split) -> Split:
         """Texts cut to what the graph takes."""

@@ -63,7 +63,7 @@ def run(app: App, arguments: Any) -> int:
                     tell(str(error))
                     bad += 1
                 else:
-                    result({"input": str(argument), **app.to_json(answer, predictor.facts)} if arguments.json
+                    result({"input": str(argument), **app.to_json(raw, answer, predictor.facts)} if arguments.json
                            else f"{argument}: {app.show(raw, answer, predictor.facts)}")
                 advance(1)
     return 2 if bad else 0

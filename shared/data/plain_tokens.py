@@ -6,9 +6,11 @@ from functools import cache
 
 import numpy as np
 
+from shared.data.text_bytes import characters
 from shared.layers.unicode_classes import IGNORED, MARK, NUMBER, SIGN, SINGLE, WORD, unicode_tables
 
 JOINER = "\u200d"
+SEPARATOR = "\x1f"  # behind each token of a text that brings its own
 
 
 def spans(text: str, separator: str | None = None) -> Iterator[tuple[int, int]]:
@@ -20,6 +22,12 @@ def spans(text: str, separator: str | None = None) -> Iterator[tuple[int, int]]:
 def words(text: str, separator: str | None = None) -> list[str]:
     """The tokens as a vocabulary holds them: lower-cased, without invisible characters."""
     return [text[start:end].translate(_normal()) for start, end in spans(text, separator)]
+
+
+def token_bounds(text: bytes) -> list[tuple[int, int]]:
+    """(start, end) in bytes of each token: what stands between the U+001F, or else those of the graph's tokenizer."""
+    plain, starts = characters(text)
+    return [(int(starts[start]), int(starts[end])) for start, end in spans(plain, SEPARATOR)]
 
 
 @cache

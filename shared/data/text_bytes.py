@@ -19,6 +19,28 @@ def decoded(row: np.ndarray) -> str:
     return row.astype(np.uint8).tobytes().decode("utf-8", "replace")
 
 
+def characters(text: bytes) -> tuple[str, np.ndarray]:
+    """A text and where its characters begin, so that places in bytes and in characters can be told from each other.
+
+    Args:
+        text: UTF-8; each maximal subpart of what is none becomes one U+FFFD (The Unicode Standard, 3.9).
+
+    Returns:
+        The text, and int64 `[characters + 1]`: the first byte of each, then the number of bytes.
+    """
+    every = np.frombuffer(text, np.uint8)
+    first = (every & 0xC0) != 0x80  # all but continuation bytes
+    at = 0
+    while True:
+        try:
+            text[at:].decode()
+            break
+        except UnicodeDecodeError as error:
+            first[at + error.start] = True  # of such a part too, all bytes but the first are continuations
+            at += error.end
+    return text.decode("utf-8", "replace"), np.append(np.flatnonzero(first), len(text))
+
+
 def read_of(text: np.ndarray, most: int) -> int:
     """How many bytes of a text are read: at most so many, no padding, and no part of a character."""
     end = int(np.flatnonzero(text).max(initial=-1)) + 1

@@ -15,13 +15,14 @@ from shared.errors import UserError
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
-def read_vectors(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
+def read_vectors(path: Path, wanted: Collection[str], first: int = 0) -> dict[str, np.ndarray]:
     """Vectors of the wanted words, float32 `[dimension]`; a word that stands twice keeps its first.
 
     Args:
         path: a text file, a word and its numbers a line, plain or packed (gzip, xz, bz2); word2vec's first line of
             two counts is known.
         wanted: lower-cased words; those of the file are lower-cased too.
+        first: take the first so many words of the file as well (its most frequent ones, as a rule).
 
     Raises:
         UserError: it cannot be read, or a line is broken; the message names the line.
@@ -44,7 +45,7 @@ def read_vectors(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
             raise UserError(f"{path} line {number}: {size} numbers after the word, where there are {dimension} "
                             f"before: the file is damaged, or no GloVe or word2vec text.")
         word = word.lower()
-        if word in wanted and word not in found:
+        if (word in wanted or len(found) < first) and word not in found:
             try:
                 vector = np.array(rest.split(" "), np.float32)
             except ValueError as error:

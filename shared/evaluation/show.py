@@ -5,7 +5,9 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from shared.evaluation.marked_spans import MarkedText
 from shared.evaluation.report import Headline, Report
 
 MOST_ROWS = 20
@@ -16,6 +18,11 @@ def number(value: Any) -> str:
         return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value > 9999 else str(
         "" if value is None else value)
+
+
+def cell(value: Any) -> Text:
+    """A value for a terminal: brackets in it are no markup, marked spans have their colours."""
+    return value.__rich__() if isinstance(value, MarkedText) else Text(number(value))
 
 
 def show_report(report: Report, headline: Headline, console: Console) -> None:
@@ -29,10 +36,10 @@ def show_report(report: Report, headline: Headline, console: Console) -> None:
         if not rows:
             continue
         title, shown = name, rows
-        if name == "classes" and len(rows) > MOST_ROWS:
+        if name in ("classes", "types") and len(rows) > MOST_ROWS:
             shown = sorted(rows, key=lambda row: row.get("f1", row.get("iou")) or 0)[:MOST_ROWS]
-            title = f"classes, the {MOST_ROWS} worst of {len(rows)}"
-        elif name != "classes":
+            title = f"{name}, the {MOST_ROWS} worst of {len(rows)}"
+        elif name not in ("classes", "types", "errors", "lengths"):
             shown = rows[:5]
             title = name + (f", {len(shown)} of {len(rows)}" if len(rows) > 5 else "")
         show_comparison(shown, console, title)
@@ -54,7 +61,7 @@ def show_comparison(rows: list[dict[str, Any]], console: Console, title: str = "
         numeric = all(isinstance(row.get(key), int | float | None) for row in rows)
         table.add_column(key, justify="right" if numeric else "left", overflow="fold", no_wrap=key == keys[0])
     for row in rows:
-        table.add_row(*(number(row.get(key)) for key in keys))
+        table.add_row(*(cell(row.get(key)) for key in keys))
     console.print(table)
 
 

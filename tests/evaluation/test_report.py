@@ -1,10 +1,14 @@
+import io
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from shared.evaluation.marked_spans import Span, marked
 from shared.evaluation.report import Curve, Gallery, Headline, Matrix, Report
+from shared.evaluation.show import show_report
 
 NAN = float("nan")
 PICTURES = [np.full((8, 8), 200, "uint8"), np.zeros((6, 9, 3), "uint8")]
@@ -96,3 +100,11 @@ def test_nan_never_beats_and_always_loses(higher, value):
                                                 ("", 0.5, "0.5000")])
 def test_show(unit, value, shown):
     assert Headline("figure", unit=unit).show(value) == shown
+
+
+def test_brackets_in_a_text_are_shown_as_they_are():
+    console = Console(file=io.StringIO(), width=200)
+    row = {"text": "[/b] is no [bold]markup[/bold]", "gold": marked(b"Rome", [Span(0, 4, "LOC")]), "count": 3}
+    show_report(Report({"f1": 0.5}, {"mistakes": [row]}, examples=1), Headline("f1"), console)
+    shown = console.file.getvalue()
+    assert row["text"] in shown and "[Rome LOC]" in shown and "\x1b" not in shown
