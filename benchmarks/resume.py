@@ -21,6 +21,7 @@ import numpy as np
 
 FLAGS = {"mnist": "--data sample --limit 1000 --epochs 3 --batch-size 32 --model resnet --width 0.25 --ema 0.9 "
                   "--schedule plateau --decay-epochs 1",
+         "ner": "--data sample --limit 600 --epochs 3 --batch-size 32 --filters 32 --token-loss 0.1",
          "segment": "--data sample --limit 48 --epochs 2 --batch-size 4 --width 8 --depth 2 --size 64x80 --bend 4",
          "text": "--data sample --epochs 3 --batch-size 32 --word-dropout 0.1 --crop 0.1"}
 COMMON = "--checkpoint-steps 3 --steps-per-execution 1"

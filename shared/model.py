@@ -120,6 +120,10 @@ class Model(ABC):
         """
         return None
 
+    loops = False
+    """Whether the graph holds a loop (a recurrent layer, a decoder): its int8 file is then made by ranges of our own,
+    see `shared.export.fake_quant`, since the converter's data-driven way fails on it."""
+
     augments_raw = False
     """Whether `augment_raw` does anything; if so, preprocess runs afresh every epoch."""
 

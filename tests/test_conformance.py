@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 # The smallest training of each app on its sample: a few steps, a network of a few thousand parameters.
 TINY = {"mnist": "--data sample --limit 600 --epochs 2 --batch-size 32 --width 0.25 --model separable",
         "segment": "--data sample --limit 48 --epochs 2 --batch-size 4 --width 8 --widest 16 --depth 2 --size 64x80",
+        "ner": "--data sample --limit 200 --epochs 2 --batch-size 16 --dimension 8 --filters 8 --depth 2 "
+               "--character-filters 8 --max-tokens 48",
         "text": "--data sample --limit 300 --epochs 2 --batch-size 16 --dimension 8 --filters 8 --max-bytes 128"}
 
 

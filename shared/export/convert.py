@@ -1,6 +1,8 @@
 """SavedModel to `.tflite`, one child process a variant: a conversion can die, and must not take the rest with it.
 
-    python -m shared.export.convert SAVED_MODEL VARIANT OUT CALIBRATION.npz
+    python -m shared.export.convert SAVED_MODEL VARIANT OUT [CALIBRATION.npz]
+
+Without calibration, int8 becomes what the graph rounds itself, see `shared.export.fake_quant`.
 """
 
 import sys
@@ -18,9 +20,9 @@ CALIBRATION = 500  # training examples that int8 ranges are taken from
 FOREIGN = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CUSTOM", "Flex")
 
 
-def convert(saved_model: Path, variant: str, out: Path, calibration: Path) -> str | None:
+def convert(saved_model: Path, variant: str, out: Path, calibration: Path | None) -> str | None:
     """Converts in a child process; gives the reason where no sound file came out of it, else None."""
-    if reason := run_module("shared.export.convert", saved_model, variant, out, calibration):
+    if reason := run_module("shared.export.convert", saved_model, variant, out, *filter(None, [calibration])):
         return f"the conversion failed: {reason}"
     foreign = [name for name in operations(out) if any(name.startswith(part) for part in FOREIGN)]
     return f"the file needs {', '.join(sorted(set(foreign)))}" if foreign else None
@@ -41,7 +43,7 @@ def operations(path: Path) -> dict[str, int]:
     return counts
 
 
-def _convert_here(saved_model: str, variant: str, calibration: str) -> bytes:
+def _convert_here(saved_model: str, variant: str, calibration: str | None = None) -> bytes:
     import tensorflow as tf
 
     from shared.model import NETWORK
@@ -56,7 +58,7 @@ def _convert_here(saved_model: str, variant: str, calibration: str) -> bytes:
         made.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
         made.target_spec.supported_types = [tf.float16]
-    if variant != "int8":
+    if variant != "int8" or calibration is None:
         return made.convert()
 
     columns = bytes_to_arrays(Path(calibration).read_bytes())
@@ -83,5 +85,5 @@ def _keys(saved_model: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    source, kind, target, ranges = sys.argv[1:]
-    Path(target).write_bytes(_convert_here(source, kind, ranges))
+    source, kind, target, *ranges = sys.argv[1:]
+    Path(target).write_bytes(_convert_here(source, kind, *ranges))

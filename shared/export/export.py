@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from shared.app import Answer, App, Raw
 from shared.data.dataset import Dataset, Split
@@ -17,6 +18,7 @@ from shared.errors import UserError
 from shared.evaluation.answering import answering
 from shared.evaluation.score import score
 from shared.export.convert import CALIBRATION, convert, operations
+from shared.export.fake_quant import fake_quantized
 from shared.export.model_card import model_card
 from shared.export.proof import golden_record, prove
 from shared.export.runtimes import SIGNATURE
@@ -106,19 +108,26 @@ def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[s
                "validation": {app.headline.key: reference, "examples": len(validation)}}
 
     chosen = np.random.default_rng(settings.seed).permutation(len(train))[:CALIBRATION]
-    calibration = folder / "calibration.npz"
+    calibration, rounded = folder / "calibration.npz", folder / "rounded"
     ranges = list(islice(pieces(app, model, train.select(np.sort(chosen)), facts), CALIBRATION))
-    calibration.write_bytes(arrays_to_bytes({name: np.stack([piece[name] for piece in ranges])
-                                             for name in model.inputs}))
+    columns = {name: np.stack([piece[name] for piece in ranges]) for name in model.inputs}
+    calibration.write_bytes(arrays_to_bytes(columns))
+    if model.loops and "int8" in variants:
+        batches = (model.preprocess({name: tf.constant(column[row:row + 32]) for name, column in columns.items()})
+                   for row in range(0, len(ranges), 32))
+        write_saved_model(model, fake_quantized(network, batches), rounded, app.name, facts, batch)
     files = {variant: folder / f"{app.name}-{variant}.tflite" for variant in variants}
     tell(f"Converting to {', '.join(variants)}.")
     with ThreadPoolExecutor(2) as pool, progress("converting", len(variants)) as advance:
         def one(variant: str) -> str | None:
-            reason = convert(folder / "saved_model", variant, files[variant], calibration)
+            own = variant == "int8" and model.loops
+            reason = convert(rounded if own else folder / "saved_model", variant, files[variant],
+                             None if own else calibration)
             advance(1)
             return reason
         reasons = dict(zip(variants, pool.map(one, variants), strict=True))
     calibration.unlink()
+    shutil.rmtree(rounded, ignore_errors=True)
 
     rows: list[dict[str, Any]] = []
     answers: dict[str, Answer] = {}

@@ -146,11 +146,11 @@ class CRF(keras.layers.Layer):
 
         def follow(chances: Any, suffix: Any) -> Any:
             # Chances of the next tag for each tag before it: a softmax, exact where products of exponentials are not.
-            following = tf.nn.softmax(transitions + tf.expand_dims(suffix, 1))
+            following = _softmax(transitions + tf.expand_dims(suffix, 1))
             return tf.matmul(tf.expand_dims(chances, 1), following)
 
         suffixes = _suffixes(lengthen, last, scores, lengths)
-        chances = _loop(follow, tf.nn.softmax(first + suffixes[0]), suffixes[1:], lengths)
+        chances = _loop(follow, _softmax(first + suffixes[0]), suffixes[1:], lengths)
         chances = tf.transpose(chances, [1, 0, 2])[:, :_size(emissions, 1)]
         return tf.where(tf.expand_dims(_used(chances, lengths), 2), chances, 0.0)
 
@@ -243,6 +243,12 @@ def _log_sum_exp(values: Any, axis: int) -> Any:
     return tf.math.log(tf.reduce_sum(tf.exp(values - top), axis)) + tf.squeeze(top, axis)
 
 
+def _softmax(values: Any) -> Any:
+    """Over the last axis. In int8 files TFLite's own, and all that follows it, would have 256 steps."""
+    powers = tf.exp(values - tf.reduce_max(values, -1, keepdims=True))
+    return powers / tf.reduce_sum(powers, -1, keepdims=True)
+
+
 Step = Callable[[Any, Any], Any]
 
 
@@ -272,10 +278,9 @@ def _loop(step: Step, state: Any, inputs: Any, lengths: Any) -> Any:
     shape = [_size(inputs, 0), *_sizes(state)]
 
     def turn(number: Any, states: Any) -> tuple[Any, Any]:
-        given = tf.reshape(tf.gather(blocks, number), _sizes(blocks)[1:])
-        made = _turn(step, tf.reshape(states[-1], shape[1:]), given)
+        made = _turn(step, states[-1], tf.gather(blocks, number))
         # New states push out old ones at the other end: in TFLite much cheaper than writing at a place.
-        return number + 1, tf.reshape(tf.concat([states[UNROLLED:], made], 0), shape)
+        return number + 1, tf.concat([states[UNROLLED:], made], 0)
 
     _, states = tf.while_loop(lambda number, _: number < turns, turn, (0, tf.broadcast_to(state, shape)))
     order = tf.math.floormod(tf.range(shape[0]) - turns * UNROLLED, shape[0])
