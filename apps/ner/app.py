@@ -40,6 +40,10 @@ class Settings(FitSettings):
         "idcnn", "idcnn (iterated dilated convolutions, Strubell 2017), cnn (residual convolutions), bilstm (Ma and "
         "Hovy 2016)")
     embeddings: Optional[str] = setting(None, "GloVe or word2vec text file to begin with", metavar="FILE")
+    vectors: Literal["tuned", "static"] = setting(
+        "tuned", "trained with the rest, or --embeddings kept as they are (static)")
+    vector_size: float = setting(0.4, "of a number of --embeddings, by the root of its mean square: large ones move "
+                                 "less", advanced=True, at_least=0.001, at_most=10)
     dimension: int = setting(100, "numbers of a word's vector where --embeddings gives none", at_least=2,
                              at_most=1024)
     vocabulary: int = setting(100_000, "most words with an id of their own; --embeddings' most frequent ones fill it "
@@ -81,6 +85,8 @@ class Ner(TextApp):
     def check(self, settings: Any) -> None:
         if settings.embeddings and not Path(settings.embeddings).is_file():
             raise UserError(f"--embeddings {settings.embeddings}: there is no such file.")
+        if settings.vectors != "tuned" and not settings.embeddings:
+            raise UserError(f"--vectors {settings.vectors} needs word vectors: name a file of them by --embeddings.")
 
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
         return data.load(settings, facts)

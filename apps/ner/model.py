@@ -64,7 +64,8 @@ class Tagger(TextModel):
         """The network with its CRF's loss, its words begun with the vectors of `--embeddings`."""
         if self.settings.embeddings:
             vectors = read_vectors(Path(self.settings.embeddings), self.tokens.words)
-            begin_with(network.get_layer("words"), self.tokens.words, 1 + self.tokens.buckets, vectors)
+            begin_with(network.get_layer("words"), self.tokens.words, 1 + self.tokens.buckets, vectors,
+                       self.settings.vector_size)
         return SequenceTagger(network.input, network.output, token_loss=self.settings.token_loss)
 
     def losses(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Sizes:
 def tokens(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dimension: int, used: Any) -> Any:
     """What is known of each token alone: its word's vector, its shape's, and what a convolution over its characters
     finds (Ma and Hovy 2016, https://arxiv.org/abs/1603.01354): `[n, t, channels]`."""
-    seen = [embedding(sizes.words, dimension, "words")(inputs["ids"]),
+    seen = [embedding(sizes.words, dimension, "words", settings.vectors == "tuned")(inputs["ids"]),
             embedding(SHAPES, settings.shape_dimension, "shape_vectors")(inputs["shapes"])]
     if settings.character_filters:
         inside = Used()(inputs["characters"])

@@ -41,16 +41,19 @@ def embedding(size: int, dimension: int, name: str, trainable: bool = True) -> A
     return L.Embedding(size, dimension, keras.initializers.RandomUniform(-edge, edge), name=name, trainable=trainable)
 
 
-def begin_with(layer: keras.layers.Layer, words: list[str], first: int, vectors: dict[str, np.ndarray]) -> None:
-    """Sets the rows of words that have a vector, scaled to `VECTOR_SIZE`: Adam's steps do not grow with them.
+def begin_with(layer: keras.layers.Layer, words: list[str], first: int, vectors: dict[str, np.ndarray],
+               size: float = VECTOR_SIZE) -> None:
+    """Sets the rows of words that have a vector.
 
     Args:
         layer: an embedding.
         words: in the order of their rows.
         first: the row of the first one.
         vectors: by word.
+        size: what they are scaled to, by the root of a number's mean square. Adam's steps do not grow with it: small
+            vectors are soon learned anew, large ones stay near to those of words that no training text has.
     """
-    scale = VECTOR_SIZE / np.sqrt(np.mean(np.square([*vectors.values()] or 1)))
+    scale = size / np.sqrt(np.mean(np.square([*vectors.values()] or 1)))
     [table] = layer.get_weights()
     for row, word in enumerate(words, first):
         if word in vectors:

@@ -219,5 +219,9 @@ def test_words_begin_with_the_vectors_and_those_of_the_file_fill_the_vocabulary(
     table = network.get_layer("words").get_weights()[0][1 + tagger.tokens.buckets:]
     ratio = table[tagger.tokens.words.index("merkel")] / [1, 2]
     assert ratio[0] == pytest.approx(ratio[1], rel=1e-5)
+    assert np.sqrt((table[tagger.tokens.words.index("merkel")] ** 2).sum() / (1 + 4)) == pytest.approx(
+        0.4 / np.sqrt((1 + 4 + 9 + 16) / 4), rel=1e-5)
+    with pytest.raises(UserError, match="needs word vectors"):
+        APP.check(settings(vectors="static"))
     with pytest.raises(UserError, match="no such file"):
         APP.check(settings(embeddings="nowhere.txt"))
