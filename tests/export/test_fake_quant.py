@@ -14,7 +14,9 @@ from shared.export.runtimes import in_both
 from shared.export.saved_model import write_saved_model
 from shared.facts import Facts
 from shared.layers.batch_normalization import BatchNormalization
+from shared.layers.neighbours import Neighbours
 from shared.model import NETWORK, Model
+from shared.networks.words import MaxOverTime
 from shared.signature import Tensor
 
 L, ops = keras.layers, keras.ops
@@ -97,6 +99,8 @@ SEQUENCES = {
     "recurrent": lambda x: L.Dense(3)(L.Bidirectional(L.LSTM(4, return_sequences=True))(L.Dense(6)(x))),
     "unknown": lambda x: L.LayerNormalization()(Unknown()(L.Dense(6)(x))),
     "own subclass": lambda x: OwnDense(6)(L.Dense(6)(x)),
+    "neighbours": lambda x: L.Dense(6)(Neighbours(2)(L.Dense(6)(x))),
+    "largest": lambda x: MaxOverTime()(y := L.Dense(6, activation="relu")(x), y[:, :, :1] * 0 + 1),
     "Softmax": lambda x: L.Softmax()(L.Dense(6)(x)),
     "called twice": lambda x: (layer := L.Dense(8, activation="relu"))(layer(x)),
     "inside": lambda x: (inner := model_of(8))(inner(x)),
