@@ -36,6 +36,8 @@ class Settings(FitSettings):
                                         "by what stands in it]", metavar="NAME")
     scheme: Optional[str] = setting(None, "how the tags are written: IOB1, IOB2, BIOES, BMES or BILOU [found]",
                                     advanced=True, metavar="NAME")
+    as_raw: float = setting(0.0, "share of the training sentences of a corpus with its own tokens that are learned as "
+                            "raw text: for files that will be given such", at_least=0, at_most=1)
     model: Literal["idcnn", "cnn", "bilstm"] = setting(
         "idcnn", "idcnn (iterated dilated convolutions, Strubell 2017), cnn (residual convolutions), bilstm (Ma and "
         "Hovy 2016)")
@@ -51,6 +53,9 @@ class Settings(FitSettings):
     min_count: int = setting(2, "how often a word must stand in the training data to have one", advanced=True,
                              at_least=1)
     buckets: int = setting(200, "ids shared by all other words", advanced=True, at_least=1)
+    pairs: int = setting(0, "buckets for pairs of neighbouring tokens, each with a vector (0: none); for texts cut "
+                         "into characters", at_least=0, at_most=1 << 22)
+    pair_dimension: int = setting(32, "numbers of a pair's vector", advanced=True, at_least=1, at_most=256)
     filters: int = setting(128, "channels of the encoder (of bilstm: in each direction)", at_least=1, at_most=2048)
     depth: int = setting(4, "layers of the encoder; of idcnn: in its block", at_least=1, at_most=32)
     iterations: int = setting(2, "how often idcnn applies its block", at_least=1, at_most=16)
@@ -115,7 +120,8 @@ class Ner(TextApp):
             dimension = len(next(iter(vectors.values()), np.zeros(dimension)))
         own = [word for word, count in counts.most_common() if count >= settings.min_count or word in vectors]
         vocabulary = list(dict.fromkeys([*own, *vectors]))[:settings.vocabulary]
-        made = Utf8Tokens(vocabulary, settings.buckets, 1, room, tokens, separator=ord(plain_tokens.SEPARATOR))
+        made = Utf8Tokens(vocabulary, settings.buckets, max(1, settings.pairs), room, tokens,
+                          separator=ord(plain_tokens.SEPARATOR))
         values: dict[str, Any] = {
             "labels": dataset.labels, "max_bytes": room, "tokens": made.get_config(), "dimension": dimension,
             "characters": "".join(char for char, count in letters.most_common() if count >= settings.min_count),

@@ -47,6 +47,7 @@ JSON = (".jsonl", ".ndjson", ".json")
 FOREIGN = (".md", ".rst", ".pdf", ".htm", ".html", ".xml", ".py", ".csv", ".ann", ".yaml", ".yml", ".zip", ".gz",
            ".xz", ".bz2", ".tar", ".tgz", ".npy", ".npz", ".pkl", ".png")
 ORDER = ("train", "validation", "test")
+FIRST_SPACELESS = 0x2E80  # from here on most scripts put no spaces between words
 
 _SPLIT = re.compile(r"(?<![a-z])(train(?:ing)?|dev(?:el)?|valid(?:ation)?|val|test[ab]?)(?![a-z])")
 _NAMES = SPLITS | {"training": "train", "devel": "validation", "testa": "validation", "testb": "test"}
@@ -122,6 +123,10 @@ def load(settings: DataSettings, facts: Facts | None = None) -> Dataset:
     else:
         splits = from_path(Path(name), column, notes, odd)
     marked = by_scheme({split: splits[split] for split in ORDER if splits.get(split)}, scheme, notes, odd)
+    if share := getattr(settings, "as_raw", 0):
+        rows, draw = marked.get("train", []), np.random.default_rng([settings.seed, 20_28])
+        between = joint(rows)
+        marked["train"] = [as_raw(row, between) if draw.random() < share else row for row in rows]
     return made(name, marked, [*notes, *odd.notes()], facts.get("labels") if facts else None,
                 public=name in SAMPLES or name.startswith("tfds:"))
 
@@ -446,6 +451,27 @@ def to_tokens(text: str, spans: list[Span], place: Place, odd: Oddities) -> Mark
             odd["entity(ies) began or ended inside a token and were widened to it"].append(place.at())
         found.append((first, last, of_span))
     return Marked(text, found, len(edges), place)
+
+
+def joint(rows: Sequence[Marked]) -> str:
+    """What stands between the tokens of a raw text: a space, or nothing where most are one ideograph or kana."""
+    tokens = [token for row in rows[:1000] for token in row.text.split(SEPARATOR)[:-1]]
+    return "" if 2 * sum(len(token) == 1 and ord(token) >= FIRST_SPACELESS for token in tokens) > len(tokens) else " "
+
+
+def as_raw(row: Marked, between: str) -> Marked:
+    """A sentence with its own tokens as the text that a person would write, cut as the graph cuts it; as it was where
+    two of its entities would share a token."""
+    if SEPARATOR not in row.text:
+        return row
+    tokens = row.text.split(SEPARATOR)[:-1]
+    ends = np.cumsum([len(token) + len(between) for token in tokens])
+    spans = [(int(ends[first]) - len(tokens[first]) - len(between), int(ends[last - 1]) - len(between), of_span)
+             for first, last, of_span in row.spans]
+    try:
+        return to_tokens(between.join(tokens), spans, row.place, Oddities())
+    except UserError:
+        return row
 
 
 # TensorFlow Datasets

@@ -37,15 +37,15 @@ class Tagger(TextModel):
         made = self.tokens(raw["text"])
         return {"ids": made["ids"], "shapes": shapes(made["characters"], made["capitals"]),
                 "characters": self.characters(made["characters"]), "capitals": made["capitals"],
-                "offsets": made["offsets"], "lengths": made["lengths"]}
+                "pairs": made["pairs"], "offsets": made["offsets"], "lengths": made["lengths"]}
 
     def network(self) -> keras.Model:
         settings, most = self.settings, self.tokens.max_characters
         inputs = {name: keras.Input([None], dtype="int32", name=name)
-                  for name in ("ids", "shapes", "offsets", "lengths")}  # it does not read the last two
+                  for name in ("ids", "shapes", "pairs", "offsets", "lengths")}  # it does not read the last two
         inputs |= {name: keras.Input([None, most], dtype="int32", name=name) for name in ("characters", "capitals")}
         steps = dict(zip(("allowed", "allowed_first", "allowed_last"), allowed_steps(self.tags), strict=True))
-        sizes = Sizes(self.tokens.size, self.characters.size, len(self.tags))
+        sizes = Sizes(self.tokens.size, self.tokens.pair_buckets + 1, self.characters.size, len(self.tags))
         scores = build(inputs, settings, Style.of(settings), sizes, self.facts["dimension"],
                        steps if settings.constrain else {})
         return keras.Model(inputs, scores, name=NETWORK)

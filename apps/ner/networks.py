@@ -21,6 +21,7 @@ class Sizes:
     """How many ids of each kind there are, and how many tags."""
 
     words: int
+    pairs: int
     characters: int
     tags: int
 
@@ -30,6 +31,8 @@ def tokens(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, di
     finds (Ma and Hovy 2016, https://arxiv.org/abs/1603.01354): `[n, t, channels]`."""
     seen = [embedding(sizes.words, dimension, "words", settings.vectors == "tuned")(inputs["ids"]),
             embedding(SHAPES, settings.shape_dimension, "shape_vectors")(inputs["shapes"])]
+    if settings.pairs:
+        seen.append(embedding(sizes.pairs, settings.pair_dimension, "pair_vectors")(inputs["pairs"]))
     if settings.character_filters:
         inside = Used()(inputs["characters"])
         letters = L.Concatenate()([embedding(sizes.characters, settings.character_dimension, "character_vectors")(
@@ -90,5 +93,5 @@ def build(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dim
     used = Used()(inputs["ids"])
     x = tokens(inputs, settings, style, sizes, dimension, used)
     x = L.Dropout(settings.dropout)(ENCODERS[settings.model](x, used, settings, style))
-    scores = L.Conv1D(sizes.tags, 1, dtype="float32", name="logits")(x)
+    scores = L.Dense(sizes.tags, dtype="float32", name="logits")(x)
     return CRF(sizes.tags, **crf, name="crf")(scores)

@@ -130,9 +130,9 @@ def test_answers_to_pieces_are_joined_where_they_belong():
     assert "[EFTA LOC 50 %]" in APP.show(raw, answer, facts)
 
 
-@pytest.mark.parametrize("model", ["idcnn", "cnn", "bilstm"])
-def test_padding_changes_no_answer(model):
-    tagger, data = built(model=model)
+@pytest.mark.parametrize("model,pairs", [("idcnn", 0), ("cnn", 0), ("bilstm", 0), ("idcnn", 50)])
+def test_padding_changes_no_answer(model, pairs):
+    tagger, data = built(model=model, pairs=pairs)
     network = tagger.network()
     for variable in network.trainable_variables:
         variable.assign(np.random.default_rng(1).normal(size=variable.shape) * 0.3)
@@ -142,6 +142,8 @@ def test_padding_changes_no_answer(model):
     for row in range(6):
         alone = network({name: value[row:row + 1, :count[row]] for name, value in inputs.items()}).numpy()
         np.testing.assert_allclose(wide[row, :count[row]], alone[0], atol=1e-5)
+    inputs["pairs"] = inputs["pairs"] + tf.cast(inputs["pairs"] > 0, tf.int32)
+    assert np.array_equal(network(inputs), wide) == (not pairs)
 
 
 def test_the_graphs_answers_are_legal_and_in_their_places():

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from apps.ner.data import Oddities, Place, load, split_of, to_tokens
+from apps.ner.app import Settings
+from apps.ner.data import Marked, Oddities, Place, as_raw, joint, load, split_of, to_tokens
 from shared.data import plain_tokens
 from shared.data.tag_schemes import entities, tag_names
 from shared.errors import UserError
@@ -484,3 +485,34 @@ def test_sentences_whose_tags_are_hidden_are_left_out(prepare):
     reads = prepare({"tokens": None, "ner_tags": NER},
                     {"train": [(["x"], [1])], "test": [(["y"], [-1]), (["z"], [3])]})
     assert content(reads(), "test") == [(own("z"), "S-LOC")]
+
+
+def test_sentences_become_raw_texts_with_the_same_entities():
+    place = Place("file", 1)
+    words = ["The", "U.S.", "Navy", "met", "Mr.", "O'Neil"]
+    row = Marked("".join(word + "\x1f" for word in words), [(1, 3, "ORG"), (5, 6, "PER")], 6, place)
+    made = as_raw(row, " ")
+    tokens = plain_tokens.words(made.text)
+    assert made.text == "The U.S. Navy met Mr. O'Neil" and made.count == len(tokens)
+    assert [(" ".join(tokens[start:end]), kind) for start, end, kind in made.spans] == [
+        ("u . s . navy", "ORG"), ("o ' neil", "PER")]
+    assert as_raw(made, " ") is made
+
+
+def test_chinese_is_joined_without_spaces_and_what_cannot_be_said_stays():
+    place = Place("file", 1)
+    row = Marked("".join(word + "\x1f" for word in "我在北京2008年"), [(2, 4, "LOC"), (4, 8, "TIME")], 9, place)
+    assert joint([row]) == "" and joint([Marked("a\x1fb\x1f", [], 2, place)]) == " "
+    made = as_raw(row, "")
+    assert made.text == "我在北京2008年" and made.spans == [(2, 4, "LOC"), (4, 5, "TIME")]
+    split = Marked("2\x1f0\x1f", [(0, 1, "A"), (1, 2, "B")], 2, place)
+    assert as_raw(split, "") is split  # both entities would be one token
+
+
+def test_a_share_of_training_is_learned_as_raw_text():
+    whole, mixed, raw = (load(Settings(data="sample", as_raw=share)).splits for share in (0, 0.5, 1))
+
+    def own(split):
+        return np.mean([0x1F in split.columns["text"].row(row) for row in range(len(split))])
+    assert own(whole["train"]) == 1 and 0.45 < own(mixed["train"]) < 0.55 and own(raw["train"]) < 0.05
+    assert own(mixed["validation"]) == own(raw["test"]) == 1
