@@ -38,14 +38,18 @@ def main() -> None:
         rows = [{name: column[row] for name, column in columns.items()} for row in range(len(indices))]
         for first, second in zip(*(answer(rows) for answer in answers), strict=True):
             for name in first.keys() & second.keys():
+                if first[name].shape != second[name].shape:  # another number of entities: none of them counts as equal
+                    total[name] = total.get(name, 0) + max(first[name].size, second[name].size)
+                    continue
                 gap = np.abs(first[name].astype(np.float64) - second[name])
                 near = gap == 0 if np.issubdtype(first[name].dtype, np.integer) else gap <= 1e-4
                 equal[name] = equal.get(name, 0) + int(near.sum())
                 total[name] = total.get(name, 0) + gap.size
-                worst[name] = max(worst.get(name, 0.0), float(gap.max()))
+                worst[name] = max(worst.get(name, 0.0), float(gap.max(initial=0)))
     for name in sorted(total):
-        print(f"{name:14} {100 * equal[name] / total[name]:.4f} % of {total[name]:,} numbers equal on {len(split):,} "
-              f"examples; largest difference {worst[name]:.2g}")
+        share = 100 * equal.get(name, 0) / max(1, total[name])
+        print(f"{name:14} {share:.4f} % of {total[name]:,} numbers equal on {len(split):,} examples; largest "
+              f"difference {worst.get(name, 0):.2g}")
 
 
 if __name__ == "__main__":

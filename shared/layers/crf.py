@@ -244,9 +244,10 @@ def _log_sum_exp(values: Any, axis: int) -> Any:
 
 
 def _softmax(values: Any) -> Any:
-    """Over the last axis. In int8 files TFLite's own, and all that follows it, would have 256 steps."""
+    """Over the last axis. TFLite's own, which it also makes of a division by the sum, would have 256 steps in int8
+    files, and so would all that follows it."""
     powers = tf.exp(values - tf.reduce_max(values, -1, keepdims=True))
-    return powers / tf.reduce_sum(powers, -1, keepdims=True)
+    return powers * tf.math.reciprocal(tf.reduce_sum(powers, -1, keepdims=True))
 
 
 Step = Callable[[Any, Any], Any]
