@@ -184,7 +184,8 @@ def test_examples_weigh_what_their_class_weighs():
 
 def test_an_answer_is_told_in_names():
     answer = {"label": np.int32(2), "probabilities": np.array([0.125, 0.25, 0.625], "float32")}
-    assert APP.to_json({}, answer, facts()) == {"label": "cat", "probabilities": {"ant": 0.125, "bee": 0.25, "cat": 0.625}}
+    want = {"label": "cat", "probabilities": {"ant": 0.125, "bee": 0.25, "cat": 0.625}}
+    assert APP.to_json({}, answer, facts()) == want
     dark = {"image": np.zeros((28, 28, 1), np.uint8)}
     assert APP.show(dark, answer, facts()) == "cat 62.5 %  bee 25.0 %  ant 12.5 %"
 
