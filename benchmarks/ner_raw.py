@@ -11,7 +11,8 @@ import argparse
 
 from apps import APPS
 from apps.ner.app import Ner
-from apps.ner.data import Marked, Place, as_raw, joint, made
+from apps.ner.data import made
+from apps.ner.sentences import Marked, Place, as_raw, joint
 from shared.app import find_app
 from shared.cli.evaluate import pick
 from shared.data.dataset import Split

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from shared.app import App, Raw
 from shared.data.tables import lines_of, read_text
+from shared.errors import UserError
 from shared.facts import Facts
 
 GOLDEN = ("What a wonderful film!", "The battery died after two days, and nobody answers my letters.", "", "  \t ",
@@ -20,6 +22,13 @@ class TextApp(App):
 
     raw = ("text",)
     file_types = frozenset({".txt"})
+
+    def check(self, settings: Any) -> None:
+        """Settings of word vectors: `embeddings`, a file, and `vectors`, what becomes of them."""
+        if settings.vectors != "tuned" and not settings.embeddings:
+            raise UserError(f"--vectors {settings.vectors} needs word vectors: name a file of them by --embeddings.")
+        if settings.embeddings and not Path(settings.embeddings).is_file():
+            raise UserError(f"--embeddings {settings.embeddings}: there is no such file.")
 
     def inputs(self, argument: str) -> Iterable[str | Path]:
         """A text as it is; of a file each line; of a folder each text file, whole."""

@@ -15,8 +15,7 @@ from shared.app import Answer, Raw
 from shared.data import plain_tokens
 from shared.data.dataset import Dataset, Ragged, Split
 from shared.data.text_bytes import characters, decoded, power_of_two
-from shared.data.word_vectors import read_vectors
-from shared.errors import UserError
+from shared.data.word_vectors import coverage, read_vectors
 from shared.evaluation.entities import EntityScorer, answered_entities, surface, true_entities
 from shared.evaluation.marked_spans import Span, for_terminal, marked
 from shared.evaluation.report import Headline
@@ -87,12 +86,6 @@ class Ner(TextApp):
     refused = {"label_smoothing": "the loss of a CRF has no single targets to smooth.",
                "class_weights": "entities are no classes of examples."}
 
-    def check(self, settings: Any) -> None:
-        if settings.embeddings and not Path(settings.embeddings).is_file():
-            raise UserError(f"--embeddings {settings.embeddings}: there is no such file.")
-        if settings.vectors != "tuned" and not settings.embeddings:
-            raise UserError(f"--vectors {settings.vectors} needs word vectors: name a file of them by --embeddings.")
-
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
         return data.load(settings, facts)
 
@@ -127,9 +120,7 @@ class Ner(TextApp):
             "characters": "".join(char for char, count in letters.most_common() if count >= settings.min_count),
             "tag_column": settings.tag_column, "scheme": settings.scheme}
         if settings.embeddings:
-            running = max(1, sum(counts.values()))
-            values["coverage"] = {"vocabulary": round(sum(word in vectors for word in own) / max(1, len(own)), 4),
-                                  "text": round(sum(counts[word] for word in vectors) / running, 4)}
+            values["coverage"] = coverage(vectors, own, counts)
         return Facts(values, {"known": np.array(sorted(known), np.uint64)})
 
     def scorer(self, facts: Facts) -> EntityScorer:

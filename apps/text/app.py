@@ -16,7 +16,7 @@ from shared.data import plain_tokens
 from shared.data.class_weights import class_weights
 from shared.data.dataset import Dataset, Ragged, Split
 from shared.data.text_bytes import decoded, power_of_two, read_of
-from shared.data.word_vectors import read_vectors
+from shared.data.word_vectors import coverage, read_vectors
 from shared.errors import UserError
 from shared.evaluation.classification import label_json, most_likely
 from shared.evaluation.report import Headline
@@ -87,10 +87,7 @@ class Text(TextApp):
 
     def check(self, settings: Any) -> None:
         settings.each_width()
-        if settings.vectors != "tuned" and not settings.embeddings:
-            raise UserError(f"--vectors {settings.vectors} needs word vectors: name a file of them by --embeddings.")
-        if settings.embeddings and not Path(settings.embeddings).is_file():
-            raise UserError(f"--embeddings {settings.embeddings}: there is no such file.")
+        super().check(settings)
         if settings.model == "char" and (settings.embeddings or settings.pairs):
             raise UserError("--model char reads characters alone: leave --embeddings and --pairs out.")
 
@@ -127,9 +124,7 @@ class Text(TextApp):
             "max_characters": min(longest, -(-most_characters // 8) * 8), "dimension": dimension,
             "text_column": settings.text_column, "label_column": settings.label_column}
         if settings.embeddings:
-            running = max(1, sum(counts.values()))
-            values["coverage"] = {"vocabulary": round(sum(word in vectors for word in words) / max(1, len(words)), 4),
-                                  "text": round(sum(counts[word] for word in vectors) / running, 4)}
+            values["coverage"] = coverage(vectors, words, counts)
         if settings.class_weights != "none":
             labels = np.asarray(train.columns["label"][np.arange(len(train))])
             values["class_weights"] = class_weights(labels, len(dataset.labels), settings.class_weights)

@@ -4,7 +4,7 @@ import bz2
 import gzip
 import lzma
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,13 @@ def read_vectors(path: Path, wanted: Collection[str], first: int = 0) -> dict[st
     if dimension < 2:
         raise UserError(f"{path} is no GloVe or word2vec text: each line has a word and its numbers.")
     return found
+
+
+def coverage(vectors: Collection[str], words: list[str], counts: Mapping[str, int]) -> dict[str, float]:
+    """The shares of a vocabulary, and of the running words of its texts, that have a vector."""
+    running = max(1, sum(counts.values()))
+    return {"vocabulary": round(sum(word in vectors for word in words) / max(1, len(words)), 4),
+            "text": round(sum(counts[word] for word in vectors) / running, 4)}
 
 
 def is_number(text: str) -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from apps.ner.app import Settings
-from apps.ner.data import Marked, Oddities, Place, as_raw, joint, load, split_of, to_tokens
+from apps.ner.data import load, split_of
+from apps.ner.sentences import Marked, Oddities, Place, as_raw, joint, to_tokens
 from shared.data import plain_tokens
 from shared.data.tag_schemes import entities, tag_names
 from shared.errors import UserError
