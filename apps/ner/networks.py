@@ -81,7 +81,7 @@ def bilstm(x: Any, used: Any, settings: Any, style: Style) -> Any:
     for _ in range(settings.depth):
         x = L.Bidirectional(L.LSTM(settings.filters, return_sequences=True))(x, mask=keras.ops.not_equal(mask, 0))
         x = L.Dropout(settings.dropout)(x)
-    return x
+    return L.Multiply()([x, used])  # Keras' mask ends here: metrics would take it for weights
 
 
 ENCODERS: dict[str, Callable[..., Any]] = {"idcnn": idcnn, "cnn": cnn, "bilstm": bilstm}

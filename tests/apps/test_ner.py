@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from apps.ner.app import Ner, Settings
 from apps.ner.model import shapes, spans
+from apps.ner.networks import ENCODERS
 from apps.ner.pieces import pieces
 from shared.data import plain_tokens
 from shared.data.dataset import Dataset, Ragged, Split
@@ -144,6 +145,21 @@ def test_padding_changes_no_answer(model, pairs):
         np.testing.assert_allclose(wide[row, :count[row]], alone[0], atol=1e-5)
     inputs["pairs"] = inputs["pairs"] + tf.cast(inputs["pairs"] > 0, tf.int32)
     assert np.array_equal(network(inputs), wide) == (not pairs)
+
+
+@pytest.mark.parametrize("model", sorted(ENCODERS))
+def test_every_network_trains(model):
+    tagger, data = built(model=model)
+    trainer = tagger.trainer(tagger.network(), data.splits["train"])
+    trainer.compile("sgd", **tagger.losses())
+    columns = data.splits["train"].columns
+    inputs = tagger.preprocess({"text": tf.constant(columns["text"][np.arange(6)], tf.int32)})
+    tags = tf.constant(columns["tags"][np.arange(6)], tf.int32)
+    tags = tf.pad(tags, [[0, 0], [0, tf.shape(inputs["ids"])[1]]], constant_values=-1)[:, :tf.shape(inputs["ids"])[1]]
+    first = trainer.evaluate(inputs, tags, verbose=0, return_dict=True)
+    trainer.fit(inputs, tags, epochs=2, verbose=0)
+    assert trainer.evaluate(inputs, tags, verbose=0, return_dict=True)["loss"] < first["loss"]
+    assert 0 <= first["tag_accuracy"] <= 1
 
 
 def test_the_graphs_answers_are_legal_and_in_their_places():
