@@ -47,8 +47,10 @@ class Settings(FitSettings):
     filters: int = setting(100, "filters of each width", at_least=1, at_most=2048)
     widths: str = setting("3,4,5", "widths of the parallel convolutions, in words", metavar="N,N,...")
     depth: int = setting(4, "stages of separable, each halving the text", advanced=True, at_least=1, at_most=8)
-    pairs: int = setting(0, "buckets for pairs of neighbouring words, each with a linear vote (0: none)", at_least=0,
+    pairs: int = setting(0, "buckets for runs of neighbouring words, each with a linear vote (0: none)", at_least=0,
                          at_most=1 << 22)
+    longest_run: int = setting(2, "words of the longest runs that have a vote among the --pairs: 4 for texts cut into "
+                               "characters", at_least=2, at_most=8)
     vocabulary: int = setting(30_000, "most words with an id of their own", at_least=1, at_most=2_000_000)
     min_count: int = setting(2, "how often a word must stand in the training data to have one", advanced=True,
                              at_least=1)

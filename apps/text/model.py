@@ -9,7 +9,7 @@ import tensorflow as tf
 from scipy import sparse
 
 from apps.text import augment
-from apps.text.networks import NETWORKS, Sizes, with_votes
+from apps.text.networks import NETWORKS, Sizes, voters, with_votes
 from apps.text.votes import fit_votes
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
@@ -29,14 +29,17 @@ class TextClassifier(TextModel, Classifier):
             return {"characters": self.characters(made["text"][:, :self.facts["max_characters"]])}
         return {name: made[name] for name in (("ids", "pairs") if self.settings.pairs else ("ids",))}
 
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(self.tokens.size, self.tokens.pair_buckets + 1, self.characters.size, len(self.facts["labels"]))
+
     def network(self) -> keras.Model:
-        settings, sizes = self.settings, Sizes(self.tokens.size, self.tokens.pair_buckets + 1, self.characters.size,
-                                               len(self.facts["labels"]))
+        settings, sizes = self.settings, self.sizes
         names = ["characters"] if settings.model == "char" else ["ids", "pairs"] if settings.pairs else ["ids"]
         inputs = {name: keras.Input([None], dtype="int32", name=name) for name in names}
         logits = NETWORKS[settings.model](inputs, settings, Style.of(settings), sizes, self.facts["dimension"])
         if "pairs" in inputs:
-            logits = with_votes(logits, inputs, sizes)
+            logits = with_votes(logits, inputs, settings, sizes)
         return keras.Model(inputs, logits, name=NETWORK)
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
@@ -52,15 +55,14 @@ class TextClassifier(TextModel, Classifier):
         return keras.Model(network.inputs[:1], network.get_layer("logits").output)
 
     def counts(self, train: Split) -> sparse.csr_array:
-        """How often each text has each word and pair, numbered as the votes are."""
+        """How often each text has each word and run of words, numbered as the votes are."""
         preprocess, rows = tf.function(self.preprocess, reduce_retracing=True), []
         for _, columns in train.batches(train.gathered(256)):
-            made = {name: ids.numpy() for name, ids in preprocess({"text": tf.constant(columns["text"])}).items()}
-            pairs = np.where(made["pairs"] > 0, made["pairs"] + self.tokens.size, 0)
-            ids = np.concatenate([made["ids"], pairs], 1)
+            made = preprocess({"text": tf.constant(columns["text"])})
+            ids = voters(made["ids"], made["pairs"], self.settings.longest_run, self.sizes).numpy()
             used = ids > 0
             place = np.concatenate([[0], np.cumsum(used.sum(1))])
-            shape = (len(ids), self.tokens.size + self.tokens.pair_buckets + 1)
+            shape = (len(ids), self.sizes.words + self.sizes.pairs)
             rows.append(sparse.csr_array((np.ones(place[-1], np.float32), ids[used], place), shape=shape))
             rows[-1].sum_duplicates()
         return sparse.vstack(rows, "csr")

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from shared.layers.ngrams import Ngrams
 from shared.networks.blocks import Style
 from shared.networks.words import MaxOverTime, Used, embedding
 
@@ -74,12 +75,17 @@ def head(features: Any, settings: Any, sizes: Sizes) -> Any:
     return L.Dense(sizes.classes, kernel_constraint=limit, name="logits")(L.Dropout(settings.dropout)(features))
 
 
-def with_votes(logits: Any, inputs: dict[str, Any], sizes: Sizes) -> Any:
-    """Adds the votes of each word and each pair of neighbours, see `apps.text.votes`: few operations, many weights."""
+def voters(ids: Any, pairs: Any, longest: int, sizes: Sizes) -> Any:
+    """What votes in a text, see `apps.text.votes`: its words and its runs of 2 to `longest` of them; int32
+    `[n, longest * t]`."""
+    runs = Ngrams(longest, sizes.pairs - 1)(pairs)
+    return ops.concatenate([ids, ops.where(runs > 0, runs + sizes.words, 0)], 1)
+
+
+def with_votes(logits: Any, inputs: dict[str, Any], settings: Any, sizes: Sizes) -> Any:
+    """Adds the votes of each word and each run of neighbours: few operations, many weights."""
     votes = Votes(sizes.words + sizes.pairs, sizes.classes, name="votes")
-    pairs = inputs["pairs"]
-    behind = ops.where(pairs > 0, pairs + sizes.words, 0)
-    return L.Add()([logits, votes(L.Concatenate()([inputs["ids"], behind]))])
+    return L.Add()([logits, votes(voters(inputs["ids"], inputs["pairs"], settings.longest_run, sizes))])
 
 
 def cnn(inputs: dict[str, Any], settings: Any, style: Style, sizes: Sizes, dimension: int) -> Any:
