@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from apps import APPS
-from benchmarks.resume import differing, state, train
+from benchmarks.resume import COMMON, differing, state, train
 from shared.app import find_app
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,8 @@ def command(app, *arguments, cwd, status=0):
 def shipped(app, tmp_path_factory):
     """A folder in which the app was trained and exported: (folder, run, exported, fit's standard output)."""
     folder = tmp_path_factory.mktemp(app.name)
-    fitted = command(app, "fit", *TINY[app.name].split(), "--run", "run", "--json", cwd=folder)
+    fitted = command(app, "fit", *TINY[app.name].split(), *COMMON.split(), "--run", "run", "--json",
+                     cwd=folder)
     # A network of two epochs is no good network: the gate is wide here, and tested narrow elsewhere.
     command(app, "export", "--run", "run", "--output", "out", "--max-drop", "20", cwd=folder)
     return folder, folder / "run", folder / "out", fitted.stdout
@@ -96,20 +97,15 @@ def test_a_tflite_is_scored_and_asked_without_tensorflow(app, shipped):
     assert app.headline.key in json.loads(done.stdout)["metrics"]
 
 
-def test_a_finished_run_can_be_extended_and_restarted_from_its_settings(app, shipped, tmp_path):
+def test_a_fit_by_settings_of_another_ends_as_that_though_killed_and_can_go_on(app, shipped, tmp_path):
     _, run, _, _ = shipped
-    command(app, "fit", "--config", str(run / "settings.yaml"), "--epochs", "1", "--run", "again", cwd=tmp_path)
-    command(app, "fit", "--resume", "again", "--epochs", "2", cwd=tmp_path)
-    assert [row["epoch"] for row in json.loads((tmp_path / "again" / "history.json").read_text())["epochs"]] == [1, 2]
-
-
-def test_a_killed_fit_resumes_to_the_same_weights(app, tmp_path):
-    dice = random.Random(1)
-    train(app.name, TINY[app.name], tmp_path / "whole", 0, dice)
-    assert train(app.name, TINY[app.name], tmp_path / "killed", 2, dice) == 2
-    (arrays, history), (other, other_history) = state(tmp_path / "whole"), state(tmp_path / "killed")
+    again = tmp_path / "again"
+    assert train(app.name, f"--config {run / 'settings.yaml'}", again, 1, random.Random(1)) == 1
+    (arrays, history), (other, other_history) = state(run), state(again)
     assert differing(arrays, other) == 0
     assert history == other_history
+    command(app, "fit", "--resume", "again", "--epochs", "3", cwd=tmp_path)
+    assert [row["epoch"] for row in json.loads((again / "history.json").read_text())["epochs"]] == [1, 2, 3]
 
 
 def test_help_shows_every_setting(app):
