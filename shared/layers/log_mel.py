@@ -8,6 +8,8 @@ import tensorflow as tf
 from scipy.fft import dct
 from scipy.signal import get_window
 
+LARGE = 1024  # numbers of a constant from which on TFLite's dynamic range stores it in eight bits
+
 
 @keras.saving.register_keras_serializable("pocketconv")
 class LogMel(keras.layers.Layer):
@@ -67,8 +69,8 @@ class LogMel(keras.layers.Layer):
         spectrum = tf.signal.stft(samples, self.window_size, self.hop_size, self.fft_size,
                                   lambda size, dtype: tf.constant(self.hann, dtype))
         power = tf.math.real(spectrum) ** 2 + tf.math.imag(spectrum) ** 2
-        features = tf.math.log(tf.matmul(power, self.bands) + self.floor)
-        return tf.matmul(features, self.cosines) if self.coefficients else features
+        features = tf.math.log(product(power, self.bands) + self.floor)
+        return product(features, self.cosines) if self.coefficients else features
 
     def frames(self, samples: Any) -> Any:
         """How many windows lie wholly inside so many samples: an integer, or int32 values of any shape."""
@@ -83,6 +85,26 @@ class LogMel(keras.layers.Layer):
         return super().get_config() | {
             "rate": self.rate, "mels": self.mels, "window": self.window, "hop": self.hop, "low": self.low,
             "high": self.high, "floor": self.floor, "coefficients": self.coefficients}
+
+
+def product(values: Any, table: np.ndarray) -> Any:
+    """`values @ table`, in parts so small that no converter makes them integers: of sums over powers of ten the small
+    ones would be lost. Most of a table of bands is 0 and left out.
+
+    Args:
+        values: float32 `[batch, frames, rows]`.
+        table: float32 `[rows, columns]`.
+    """
+    made, column = [], 0
+    while column < table.shape[1]:
+        for count in range(table.shape[1] - column, 0, -1):
+            rows = np.flatnonzero(table[:, column:column + count].any(1))
+            first, end = (rows[0], rows[-1] + 1) if len(rows) else (0, 1)
+            if (end - first) * count < LARGE or count == 1:
+                break
+        made.append(tf.matmul(values[:, :, first:end], table[first:end, column:column + count]))
+        column += count
+    return tf.concat(made, -1)
 
 
 def mel_bands(rate: int, fft_size: int, mels: int, low: float, high: float) -> np.ndarray:
