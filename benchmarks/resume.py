@@ -23,6 +23,7 @@ FLAGS = {"mnist": "--data sample --limit 1000 --epochs 3 --batch-size 32 --model
                   "--schedule plateau --decay-epochs 1",
          "ner": "--data sample --limit 600 --epochs 3 --batch-size 32 --filters 32 --token-loss 0.1",
          "segment": "--data sample --limit 48 --epochs 2 --batch-size 4 --width 8 --depth 2 --size 64x80 --bend 4",
+         "speech": "--data sample --rate 8000 --limit 300 --epochs 3 --batch-size 32 --filters 16 --model cnn_gru",
          "text": "--data sample --epochs 3 --batch-size 32 --word-dropout 0.1 --crop 0.1"}
 COMMON = "--checkpoint-steps 3 --steps-per-execution 1"
 

@@ -12,6 +12,7 @@ import keras
 from shared.layers.batch_normalization import BatchNormalization
 
 L = keras.layers
+Size = int | tuple[int, int]  # of both axes, or of height and width
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Style:
         return {"kernel_initializer": self.initializer, "kernel_regularizer": self.penalty()}
 
 
-def convolution(x: Any, style: Style, filters: int, kernel: int = 3, stride: int = 1, activate: bool = True,
+def convolution(x: Any, style: Style, filters: int, kernel: Size = 3, stride: Size = 1, activate: bool = True,
                 rate: int = 1) -> Any:
     """Convolution, batch normalisation, activation: `[n, h, w, c]` to `[n, h / stride, w / stride, filters]`.
 
@@ -55,7 +56,7 @@ def convolution(x: Any, style: Style, filters: int, kernel: int = 3, stride: int
     return L.Activation(style.activation)(x) if activate else x
 
 
-def separable(x: Any, style: Style, filters: int, kernel: int = 3, stride: int = 1, rate: int = 1) -> Any:
+def separable(x: Any, style: Style, filters: int, kernel: Size = 3, stride: Size = 1, rate: int = 1) -> Any:
     """Depthwise then pointwise convolution, each normalised and activated (MobileNet: Howard et al. 2017)."""
     x = L.DepthwiseConv2D(kernel, stride, padding="same", dilation_rate=rate, use_bias=False,
                           depthwise_initializer=style.initializer, depthwise_regularizer=style.penalty())(x)

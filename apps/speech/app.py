@@ -1,0 +1,138 @@
+"""The app: its settings, and the parts that need no TensorFlow."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+import numpy as np
+
+from apps.speech import data
+from apps.speech.report import SentenceScorer, WordScorer
+from apps.speech.sounds import read_sound
+from shared.app import Answer, App, Raw, Scorer
+from shared.data.dataset import Dataset, Ragged, Split
+from shared.evaluation.classification import label_json, most_likely
+from shared.evaluation.report import Headline
+from shared.facts import Facts
+from shared.settings import DataSettings, FitSettings, setting
+from shared.signature import Tensor
+
+LOOKED_AT = 1000  # training clips from which the loudness of each band is taken
+LONGEST = 30  # seconds that are read of a clip where nothing is said
+
+
+@dataclass(kw_only=True)
+class Settings(FitSettings):
+    data: str = setting("sample", "sample (spoken digits), a folder for each word, or a table of files (.csv, .tsv, "
+                        ".jsonl) with a word or a sentence for each", metavar="DATA")
+    rate: int = setting(16_000, "samples a second that the network hears; files of another rate are resampled",
+                        at_least=4000, at_most=48_000)
+    symbols: Literal["characters", "words"] = setting(
+        "characters", "what sentences are made of: characters, or the words of the training transcripts")
+    seconds: Optional[float] = setting(None, f"longest clip [the longest of training, at most {LONGEST}]",
+                                       at_least=0.1, at_most=120)
+    model: Literal["cnn_lstm", "cnn_gru", "separable", "attention"] = setting(
+        "separable", "separable (convolutions alone, the smallest and fastest), cnn_lstm and cnn_gru (a recurrent "
+        "layer behind convolutions), attention (that, and what it attends to)")
+    filters: int = setting(64, "channels of the convolutions; of recurrent layers in each direction", at_least=4,
+                           at_most=1024)
+    depth: int = setting(4, "blocks of separable", at_least=1, at_most=16)
+    kernel: int = setting(9, "steps that the first block of separable sees at once; later ones see more",
+                          advanced=True, at_least=3, at_most=63)
+    recurrent_depth: int = setting(1, "recurrent layers", advanced=True, at_least=1, at_most=4)
+    mels: int = setting(40, "bands of the features", at_least=8, at_most=128)
+    window: float = setting(0.025, "seconds of a window", advanced=True, at_least=0.005, at_most=0.2)
+    hop: float = setting(0.010, "seconds from a window to the next", advanced=True, at_least=0.002, at_most=0.1)
+    coefficients: int = setting(0, "cepstral coefficients (MFCC) in place of the bands (0: the bands)", advanced=True,
+                                at_least=0, at_most=128)
+    speed: float = setting(0.1, "augmentation: largest change of speed, and pitch with it", at_least=0, at_most=0.5)
+    shift: float = setting(0.1, "augmentation: largest shift, seconds", at_least=0, at_most=5)
+    noise: float = setting(10.0, "augmentation: decibels that white noise lies below a clip, at least (0: no noise)",
+                           at_least=0, at_most=100)
+    mask_bands: float = setting(0.2, "augmentation: longest stretch of bands left out (SpecAugment), as a share",
+                                at_least=0, at_most=1)
+    mask_time: float = setting(0.15, "augmentation: longest stretch of time left out, as a share", at_least=0,
+                               at_most=1)
+    dropout: float = setting(0.2, "share of the last features dropped while training", at_least=0, at_most=0.9)
+    block_dropout: float = setting(0.0, "share of a block's channels dropped while training", advanced=True,
+                                   at_least=0, at_most=0.9)
+    batch_size: int = setting(32, "examples a step", at_least=1)
+    learning_rate: float = setting(0.002, "step size at its highest", at_least=0)
+    epochs: int = setting(30, "passes over the training data, in total", at_least=1)
+
+
+class Speech(App):
+    name = "speech"
+    summary = "recognise spoken words, or write down what is said"
+    Settings = Settings
+    raw = ("samples", "length")
+    headline = Headline("accuracy")
+    model_class = "apps.speech.model:build"
+    file_types = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
+
+    def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
+        return data.load(settings, facts)
+
+    def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
+        from apps.speech.model import features
+        clips = train.columns["samples"]
+        assert isinstance(clips, Ragged)
+        longest = int(np.diff(clips.offsets).max(initial=1)) / settings.rate
+        values: dict[str, Any] = {"rate": settings.rate, "hop": settings.hop,
+                                  "max_samples": round(settings.rate * (settings.seconds or min(longest, LONGEST)))}
+        looked_at = np.random.default_rng(0).permutation(len(train))[:LOOKED_AT]
+        layer = features(settings.rate, settings)
+        made = np.concatenate([layer(to_float(clips.row(row))[None])[0].numpy() for row in looked_at])
+        values["mean"] = made.mean(0).round(4).tolist() if len(made) else [0.0] * made.shape[1]
+        values["std"] = (made.std(0).round(4) + 1e-3).tolist() if len(made) else [1.0] * made.shape[1]
+        if dataset.labels:
+            return Facts(values | {"labels": dataset.labels})
+        return Facts(values | {"symbols": data.symbols_of(train, settings.symbols), "of": settings.symbols})
+
+    def scorer(self, facts: Facts) -> Scorer:
+        return WordScorer(facts) if facts.get("labels") else SentenceScorer(facts)
+
+    def read_input(self, argument: str | Path, facts: Facts) -> Raw:
+        samples = read_sound(Path(argument), facts["rate"])
+        return {"samples": samples, "length": np.array(len(samples), np.int32)}
+
+    def golden(self, facts: Facts) -> Raw:
+        """Tones, noise and silence of several lengths."""
+        size, rng = facts["max_samples"], np.random.default_rng(0)
+        time = np.arange(size) / facts["rate"]
+        rows = [0.3 * np.sin(2 * np.pi * 200 * (1 + time) * time), 0.5 * np.sin(2 * np.pi * 440 * time),
+                rng.normal(size=size) * 0.1, rng.normal(size=size) * np.sin(6 * time) * 0.1, np.zeros(size),
+                0.2 * np.sign(np.sin(2 * np.pi * 110 * time)), np.where(rng.random(size) < 1e-3, 0.9, 0.0),
+                rng.normal(size=size).cumsum() * 1e-3]
+        length = np.array([size, size // 2, size, size // 3, size, size * 2 // 3, size, 0], np.int32)
+        samples = np.stack(rows).clip(-1, 1).astype(np.float32)
+        return {"samples": np.where(np.arange(size) < length[:, None], samples, np.float32(0)), "length": length}
+
+    def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
+        row = np.zeros(facts["max_samples"], np.float32)
+        own = to_float(raw["samples"][:int(raw["length"])])[:len(row)]
+        row[:len(own)] = own
+        return [{"samples": row, "length": np.array(len(own), np.int32)}]
+
+    def any_size(self, facts: Facts) -> str:
+        return (f"Give the samples as numbers from -1 to 1, {facts['rate']} a second, filled up with 0, and how many "
+                f"there are; what is behind {facts['max_samples']} samples is not heard.")
+
+    def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
+        return most_likely(answer, facts["labels"]) if facts.get("labels") else data.text_of(answer, facts)
+
+    def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
+        if facts.get("labels"):
+            return label_json(answer, facts["labels"])
+        count, seconds = int(answer["count"]), 2 * facts["hop"]
+        return {"text": data.text_of(answer, facts), "symbols": [
+            {"symbol": facts["symbols"][int(symbol)], "second": round(float(frame) * seconds, 3),
+             "confidence": round(float(sure), 6)}
+            for symbol, frame, sure in zip(answer["symbols"][:count], answer["frames"][:count],
+                                           answer["confidences"][:count], strict=True)]}
+
+
+def to_float(samples: np.ndarray) -> np.ndarray:
+    """float32 from -1 to 1, of int16."""
+    return samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples

@@ -1,0 +1,204 @@
+"""Where clips come from: the sample, a TFDS set, a folder for each word, or tables of files."""
+
+import tarfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.speech.sounds import EXTENSIONS, read_all
+from shared.app import Answer
+from shared.data.dataset import Column, Dataset, Ragged, Split
+from shared.data.images import Source, Stored
+from shared.data.splits import SPLITS
+from shared.data.tables import SUFFIXES, read_table, read_text
+from shared.data.text_bytes import decoded, to_bytes
+from shared.errors import UserError
+from shared.facts import Facts
+
+FILES = ("path", "file", "filename", "file_name", "audio", "clip", "wav", "audio_filepath")
+TEXTS = ("text", "sentence", "transcript", "transcription")
+LABELS = ("label", "word", "class", "keyword", "command", "category")
+SPEAKERS = ("speaker", "client_id", "speaker_id", "user")
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@dataclass
+class Clips:
+    """Those of one split: files, what is said in each, and by whom (empty where nobody knows)."""
+
+    sources: list[Source] = field(default_factory=list)
+    truth: list[str] = field(default_factory=list)
+    speakers: list[str] = field(default_factory=list)
+
+    def add(self, source: Source, truth: str, speaker: str = "") -> None:
+        self.sources.append(source)
+        self.truth.append(truth)
+        self.speakers.append(speaker)
+
+
+def load(settings: Any, facts: Facts | None = None) -> Dataset:
+    """The data that `settings.data` names, at the rate and with the classes of `facts` where given.
+
+    Raises:
+        UserError: no such data, or what is in them cannot be understood.
+    """
+    rate = facts["rate"] if facts else settings.rate
+    if settings.data == "sample":
+        splits, sentences = sample(), False
+    else:
+        splits, sentences = load_path(Path(settings.data))
+    if facts and sentences == bool(facts.get("labels")):
+        has, knows = ("sentences", "words") if sentences else ("words", "sentences")
+        raise UserError(f"{settings.data} has {has}, but the model was trained on {knows}: name data of {knows} by "
+                        f"--data.")
+    labels = facts.get("labels") if facts else None
+    return made(settings.data, splits, sentences, rate, settings.max_bad, labels, settings.data == "sample")
+
+
+def sample() -> dict[str, Clips]:
+    """780 spoken digits of six speakers; CC BY-SA 4.0, see sample/README.md."""
+    splits = {name: Clips() for name in ("train", "validation", "test")}
+    with tarfile.open(Path(__file__).parent / "sample" / "fsdd.tar") as archive:
+        for member in sorted(archive.getnames()):
+            digit, speaker, number = Path(member).stem.split("_")
+            name = "test" if int(number) < 5 else "train" if int(number) < 12 else "validation"
+            file = archive.extractfile(member)
+            assert file
+            splits[name].add(Stored(member, file.read()), DIGITS[int(digit)], speaker)
+    return splits
+
+
+def made(name: str, splits: dict[str, Clips], sentences: bool, rate: int, max_bad: float,
+         labels: list[str] | None = None, public: bool = False) -> Dataset:
+    """Clips as columns: `samples` (int16) and `length`, how many there are; `label` or `text` (UTF-8 bytes)."""
+    seen = Counter(truth for clips in splits.values() for truth in clips.truth)
+    if not sentences and labels is None:
+        labels = sorted(seen, key=lambda word: (DIGITS.index(word) if seen.keys() <= set(DIGITS) else 0, word))
+    numbers = {label: number for number, label in enumerate(labels or [])}
+    columns, notes = {}, []
+    for split, clips in splits.items():
+        samples, kept, said = read_all(clips.sources, rate, max_bad)
+        notes += [f"{split}: {note}" for note in said]
+        truth, speakers = ([of[row] for row in kept] for of in (clips.truth, clips.speakers))
+        about: dict[str, Sequence[Any]] = {"file": [str(clips.sources[row]) for row in kept]}
+        if any(speakers):
+            about["speaker"] = speakers
+        sounds: dict[str, Column] = {"samples": samples, "length": np.diff(samples.offsets).astype(np.int32)}
+        if sentences:
+            columns[split] = Split({**sounds, "text": to_bytes([plain(text) for text in truth])}, about)
+            continue
+        if unknown := sorted(set(truth) - set(numbers)):
+            raise UserError(f"{about['file'][truth.index(unknown[0])]}: the model does not know the word "
+                            f"'{unknown[0]}'; it knows {', '.join(list(numbers)[:10])}.")
+        columns[split] = Split({**sounds, "label": np.array([numbers[label] for label in truth], np.int64)}, about)
+    return Dataset(name, columns, list(labels or []), notes, public,
+                   "speaker" if all("speaker" in split.meta for split in columns.values()) else None)
+
+
+def plain(text: str) -> str:
+    """A transcript in lower case, its words parted by single spaces."""
+    return " ".join(text.lower().split())
+
+
+def load_path(top: Path) -> tuple[dict[str, Clips], bool]:
+    """A table of files; or a folder with tables, transcripts as LibriSpeech has them, or a folder for each word."""
+    if top.is_file() and top.suffix.lower() in SUFFIXES:
+        return from_tables({"train": top})
+    if not top.is_dir():
+        raise UserError(f"There is no folder or table {top}: --data takes sample, tfds:NAME, {', '.join(SUFFIXES)} "
+                        f"files and folders.")
+    tables = {SPLITS[path.stem.lower()]: path for path in sorted(top.iterdir())
+              if path.suffix.lower() in SUFFIXES and path.stem.lower() in SPLITS}
+    if tables:
+        return from_tables(tables)
+    inside = {path.name.lower(): path for path in sorted(top.iterdir()) if path.is_dir()}
+    parts = {SPLITS[name]: path for name, path in inside.items() if name in SPLITS}
+    parts = parts if "train" in parts or "test" in parts else {"train": top}
+    if any(top.rglob("*.trans.txt")):
+        return {split: from_transcripts(path) for split, path in parts.items()}, True
+    return {split: from_folders(path) for split, path in parts.items()}, False
+
+
+def from_tables(paths: dict[str, Path]) -> tuple[dict[str, Clips], bool]:
+    """A table a split, or one table whose column `split` names them; files lie beside it, or below `clips`."""
+    splits: dict[str, Clips] = {}
+    kinds = set()
+    for name, path in paths.items():
+        table = read_table(path)
+        columns = {column.lower(): column for column in table.names}
+
+        def find(usual: tuple[str, ...], columns: dict[str, str] = columns) -> str | None:
+            return next((columns[column] for column in usual if column in columns), None)
+        file, text, label, speaker = find(FILES), find(TEXTS), find(LABELS), find(SPEAKERS)
+        truth = text or label
+        if not file or not truth:
+            lacking, usual = ("files", FILES) if not file else ("texts or words", TEXTS + LABELS)
+            raise UserError(f"{path} has no column of {lacking}: line 1 names {', '.join(table.names[:10])}; name one "
+                            f"of them {', '.join(usual[:3])}.")
+        kinds.add(bool(text))
+        parts = table.column(columns["split"]) if len(paths) == 1 and "split" in columns else [name] * len(table.rows)
+        for part, where, said, who, line in zip(
+                parts, table.column(file), table.column(truth),
+                table.column(speaker) if speaker else [""] * len(table.rows), table.lines, strict=True):
+            if part.lower() not in SPLITS:
+                raise UserError(f"{path} line {line}: the split '{part}' is none of {', '.join(SPLITS)}.")
+            found = next((place for place in (path.parent / where, path.parent / "clips" / where) if place.is_file()),
+                         None)
+            if found is None:
+                raise UserError(f"{path} line {line}: there is no file {where} beside the table, or in 'clips'.")
+            splits.setdefault(SPLITS[part.lower()], Clips()).add(found, said, who)
+    if len(kinds) > 1:
+        raise UserError(f"{' and '.join(map(str, paths.values()))} differ: one has sentences, the other single words.")
+    return splits, kinds.pop()
+
+
+def from_transcripts(top: Path) -> Clips:
+    """As LibriSpeech has them: SPEAKER/CHAPTER/*.trans.txt, whose lines are a file's name without its end, and a
+    text."""
+    clips = Clips()
+    for path in sorted(top.rglob("*.trans.txt")):
+        for number, line in enumerate(read_text(path)[0].splitlines(), 1):
+            name, _, text = line.partition(" ")
+            found = next((path.parent / f"{name}{end}" for end in sorted(EXTENSIONS)
+                          if (path.parent / f"{name}{end}").is_file()), None)
+            if found is None:
+                raise UserError(f"{path} line {number}: there is no sound file {name} beside it.")
+            clips.add(found, text, name.split("-")[0])
+    return clips
+
+
+def from_folders(top: Path) -> Clips:
+    """A folder for each word; speakers are told by names as Speech Commands has them, `SPEAKER_nohash_0.wav`."""
+    clips = Clips()
+    for folder in sorted(path for path in top.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() in EXTENSIONS:
+                speaker, mark, _ = path.stem.partition("_nohash_")
+                clips.add(path, folder.name, speaker if mark else "")
+    if not clips.sources:
+        raise UserError(f"The folders in {top} hold no sounds: put {', '.join(sorted(EXTENSIONS))} files into a "
+                        f"folder for each word.")
+    return clips
+
+
+# Transcripts as symbols
+
+def symbols_of(train: Split, kind: str) -> list[str]:
+    """The characters, or the words, of all training transcripts."""
+    texts = train.columns["text"]
+    assert isinstance(texts, Ragged)
+    return sorted({symbol for row in range(len(texts)) for symbol in symbols_in(decoded(texts.row(row)), kind)})
+
+
+def symbols_in(text: str, kind: str) -> list[str]:
+    return text.split() if kind == "words" else list(text)
+
+
+def text_of(answer: Answer, facts: Facts) -> str:
+    """An answer's symbols as text."""
+    symbols = [facts["symbols"][int(symbol)] for symbol in answer["symbols"][:int(answer["count"])]]
+    return (" " if facts["of"] == "words" else "").join(symbols)

@@ -1,0 +1,268 @@
+"""Audio files as mono samples of one rate: read safely, whatever their format, rate, channels and length."""
+
+import contextlib
+import io
+import math
+import mmap
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+from shared.data.dataset import Ragged
+from shared.data.images import Source, Stored
+from shared.errors import UserError
+from shared.quiet import quiet
+
+EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
+FORMATS = frozenset({"WAV", "WAVEX", "RF64", "NIST", "FLAC", "OGG", "MP3"})  # NIST: what TIMIT calls .wav
+LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000
+LONGEST = 60.0  # seconds of a clip among many
+BLOCK = 1 << 14  # values read at once, of all channels
+UNKNOWN = (1 << 63) - 1  # frames of a FLAC whose header says 0: it was written to a pipe
+
+FULL = 32_767
+# A clip brought to full scale reaches it once or twice, and the shortest words have a thousand samples; of Speech
+# Commands' clips one in a hundred is above, and sounds like it.
+CLIPPED = 0.001
+QUIET = 32.8  # -60 dBFS: under the noise of any microphone's room
+OFFSET = 0.01 * 32_768  # -40 dBFS: as loud as soft speech
+OUTLIER = 4  # times longer or shorter than the median: words of one recording session differ by 2 or 3
+
+
+class _Sound(sf.SoundFile):
+    """Read straight on. Where soundfile can seek, it does so after every read: MP3 does not take up exactly there,
+    and it believes the header's number of frames."""
+
+    done = 0  # frames read
+
+    def seekable(self) -> bool:
+        return False
+
+    def take(self, room: np.ndarray) -> tuple[np.ndarray, bool]:
+        """The next frames, in `room`, and whether the file ends here; of a damaged one, those before the damage."""
+        try:
+            frames = self.read(out=room)
+            ended = not len(frames)
+        except sf.SoundFileError:
+            frames, ended = room[:self.tell() - self.done], True
+        self.done += len(frames)
+        return frames, ended
+
+
+@contextlib.contextmanager
+def _opened(source: Source) -> Iterator[_Sound]:
+    try:
+        file: BinaryIO = io.BytesIO(source.content) if isinstance(source, Stored) else io.FileIO(source)
+    except OSError as error:
+        raise UserError(f"{source} cannot be read ({error.strerror}): check the name.") from error
+    with file:
+        try:
+            sound = _Sound(_closed(file))
+        except (sf.SoundFileError, TypeError) as error:  # TypeError: soundfile asks for the rate of a .raw
+            raise _unreadable(source) from error
+        with sound:
+            if sound.format not in FORMATS:
+                raise _unreadable(source)
+            if not LOWEST_RATE <= sound.samplerate <= HIGHEST_RATE:
+                raise UserError(f"{source} has a rate of {sound.samplerate} Hz: bring it to between {LOWEST_RATE} and "
+                                f"{HIGHEST_RATE}, or take it out.")
+            yield sound
+
+
+def _unreadable(source: Source) -> UserError:
+    return UserError(f"{source} is no readable WAV, FLAC, OGG or MP3 file (empty, cut off, text or another format): "
+                     f"replace it or take it out.")
+
+
+def _closed(file: BinaryIO) -> BinaryIO:
+    """The file; of a WAV that was never closed, whose header says 0 bytes, a copy on demand that says: to the end."""
+    head = file.read(4096)
+    file.seek(0)
+    at = head.find(b"data\0\0\0\0") + 4
+    if head[:4] != b"RIFF" or at < 4 or re.match(rb"[\w ]{4}", head[at + 4:]):
+        return file  # sound of another kind, or the name of another chunk follows: there are truly no samples
+    size = file.seek(0, os.SEEK_END) - at - 4
+    view = file if isinstance(file, io.BytesIO) else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    view.seek(at)
+    view.write(min(size, 0xFFFF_FFFF).to_bytes(4, "little"))
+    view.seek(0)
+    return view  # type: ignore[return-value]  # a map reads and seeks, which is all that is asked of it
+
+
+def _pieces(sound: _Sound, source: Source, rate: int) -> Iterator[np.ndarray]:
+    """int16 samples at `rate` as they come, until the file ends or breaks off."""
+    stream = None if sound.samplerate == rate else soxr.ResampleStream(sound.samplerate, rate, 1)
+    room = np.empty((max(1, BLOCK // sound.channels), sound.channels), np.float32)
+    ended, empty = False, True
+    while not ended:
+        frames, ended = sound.take(room)
+        if not np.isfinite(frames).all():
+            raise UserError(f"{source} has samples that are NaN or infinite: write it anew or take it out.")
+        samples = frames.clip(-1, 1).mean(axis=1)
+        if stream:
+            samples = stream.resample_chunk(samples, last=ended)
+        if len(samples):
+            empty = False
+            yield np.rint(samples * 32_768).clip(-32_768, 32_767).astype(np.int16)
+    if empty:
+        raise UserError(f"{source} holds no samples: replace it or take it out.")
+
+
+def _first(sound: _Sound, source: Source, rate: int, most: float) -> np.ndarray:
+    """The first `most` samples, or all where there are fewer; no more is read than they need."""
+    pieces, total = [], 0
+    for piece in _pieces(sound, source, rate):
+        pieces.append(piece)
+        total += len(piece)
+        if total >= most:
+            break
+    return np.concatenate(pieces)[:int(min(most, total))]
+
+
+def read_sound(source: Source, rate: int, most_seconds: float = math.inf) -> np.ndarray:
+    """An audio file (WAV, FLAC, OGG Vorbis or Opus, MP3) as int16 `[samples]`.
+
+    Channels become one by their mean, values beyond full scale are clipped, and another rate is changed by soxr's
+    HQ filter. Of a file that is cut off or damaged, what comes before that is given.
+
+    Args:
+        source: the file, or its bytes.
+        rate: samples a second of the answer.
+        most_seconds: how much of a longer file is read; memory is in proportion to it.
+
+    Raises:
+        UserError: the file cannot be read, is none of these formats or empty, has a rate outside of 4 to 768 kHz, or
+            samples that are NaN or infinite.
+    """
+    with _opened(source) as sound:
+        return _first(sound, source, rate, round(most_seconds * rate) if most_seconds < math.inf else math.inf)
+
+
+def blocks(source: Source, rate: int, size: int) -> Iterator[np.ndarray]:
+    """The samples of `read_sound`, int16 `[size]` after `[size]`, the last as short as it comes: for recordings of
+    any length in the memory of one block. Raises UserError as `read_sound` does, where the file's fault is met."""
+    with _opened(source) as sound:
+        held = np.empty(0, np.int16)
+        for piece in _pieces(sound, source, rate):
+            held = np.concatenate([held, piece])
+            whole = len(held) // size * size
+            yield from held[:whole].reshape(-1, size)
+            held = held[whole:]
+        if len(held):
+            yield held
+
+
+class Checks:
+    """Gathers what a person should know of a set of clips.
+
+    Args:
+        rate: samples a second that the clips were brought to.
+    """
+
+    def __init__(self, rate: int):
+        self.rate = rate
+        self.names: list[str] = []
+        self.lengths: list[int] = []
+        self.found: dict[str, list[str]] = {}  # names of clips by what is the matter with them
+
+    def add(self, name: str, samples: np.ndarray, rate: int | None = None, channels: int = 1,
+            broken: bool = False) -> None:
+        """Looks at one clip.
+
+        Args:
+            name: for the notes.
+            samples: int16 `[samples]`, at least one, as `read_sound` gives them.
+            rate: of the file, where it may differ.
+            channels: of the file.
+            broken: the file ended before its header says.
+        """
+        self.names.append(name)
+        self.lengths.append(len(samples))
+        mean, low, high = float(samples.mean()), int(samples.min()), int(samples.max())
+        if rate not in (None, self.rate):
+            lacking = f": nothing in them is above {rate / 2:g} Hz" if rate < self.rate else ""
+            self._note(f"had {rate} Hz and were brought to {self.rate}{lacking}", name)
+        if channels > 1:
+            self._note(f"had {channels} channels, of which the mean was taken", name)
+        if broken:
+            self._note("end before their header says, cut off or damaged", name)
+        if low == high:
+            self._note("are digital silence: all their samples are equal", name)
+        elif max(high - mean, mean - low) < QUIET:
+            self._note("are nearly silent: they stay below -60 dBFS", name)
+        if np.mean((samples >= FULL) | (samples <= -FULL)) > CLIPPED:
+            self._note(f"are clipped: more than {CLIPPED:.1%} of their samples are at full scale", name)
+        if abs(mean) > OFFSET:
+            self._note("have a DC offset of more than 1% of full scale", name)
+
+    def _note(self, what: str, name: str) -> None:
+        self.found.setdefault(what, []).append(name)
+
+    def notes(self) -> list[str]:
+        """A sentence for each thing that was found, with the number of clips and the first of them."""
+        found = dict(self.found)
+        lengths = np.array(self.lengths)
+        median = float(np.median(lengths)) if len(lengths) else 0.0
+        for what, odd in (("longer", lengths > OUTLIER * median), ("shorter", lengths < median / OUTLIER)):
+            if odd.any():
+                found[f"are more than {OUTLIER} times {what} than the median of {median / self.rate:.2f} s"] = [
+                    self.names[at] for at in np.flatnonzero(odd)]
+        return [f"{len(names)} clip(s) {what}; the first: {names[0]}." for what, names in found.items()]
+
+
+def read_all(sources: Sequence[Source], rate: int, max_bad: float,
+             most_seconds: float = LONGEST) -> tuple[Ragged, np.ndarray, list[str]]:
+    """Many clips, several read at once.
+
+    Args:
+        sources: the files, or their bytes.
+        rate: samples a second to which they are brought.
+        max_bad: share of unreadable files above which it stops.
+        most_seconds: longer clips are left out, since their words would be of more than was read.
+
+    Returns:
+        int16 samples by row, the index in `sources` of each row (int64 `[rows]`), and notes.
+
+    Raises:
+        UserError: too many bad files, or no clip is left.
+    """
+    most = round(most_seconds * rate)
+
+    def one(source: Source) -> tuple[np.ndarray, int, int, bool] | UserError:
+        try:
+            with _opened(source) as sound:
+                samples = _first(sound, source, rate, most + 1)
+                return samples, sound.samplerate, sound.channels, sound.done < sound.frames < UNKNOWN
+        except UserError as error:
+            return error
+
+    checks = Checks(rate)
+    values, offsets, kept = bytearray(), [0], []  # grows in place: arrays to be joined would take twice the memory
+    bad: list[UserError] = []
+    long: list[Source] = []
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:  # the MP3 decoder speaks to standard error by itself
+        for index, (source, clip) in enumerate(zip(sources, pool.map(one, sources), strict=True)):
+            if isinstance(clip, UserError):
+                bad.append(clip)
+            elif len(clip[0]) > most:
+                long.append(source)
+            else:
+                checks.add(str(source), *clip)
+                values += clip[0].tobytes()
+                offsets.append(offsets[-1] + len(clip[0]))
+                kept.append(index)
+    if len(bad) > max_bad * len(sources):
+        raise UserError(f"{len(bad)} of {len(sources)} sounds cannot be read (--max-bad allows {max_bad:.0%}); the "
+                        f"first: {bad[0]}")
+    notes = [f"{len(bad)} unreadable sound(s) left out; the first: {bad[0]}"] if bad else []
+    if long:
+        notes.append(f"{len(long)} clip(s) longer than {most_seconds:g} s left out; the first: {long[0]}.")
+    if not kept:
+        raise UserError(f"No clip is left of {len(sources)}: {' '.join(notes) or 'there are none.'}")
+    return Ragged(np.frombuffer(values, np.int16), np.array(offsets)), np.array(kept), notes + checks.notes()

@@ -1,0 +1,260 @@
+"""Clips in, words or sentences out: data, features, networks, answers."""
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from apps.speech import augment, data
+from apps.speech.app import Settings, Speech, to_float
+from apps.speech.report import SentenceScorer, WordScorer
+from shared.data.dataset import Ragged, Split
+from shared.data.text_bytes import to_bytes
+from shared.errors import UserError
+from shared.facts import Facts
+
+APP, RATE = Speech(), 8000
+EACH = [("separable", False), ("separable", True), ("cnn_lstm", True), ("cnn_gru", False), ("attention", False)]
+SMALL = {"rate": RATE, "filters": 8, "depth": 1, "mels": 16}
+
+
+def clips(count=6, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = [(rng.normal(size=rng.integers(2000, 5000)) * 3000).astype(np.int16) for _ in range(count)]
+    return Ragged(np.concatenate(rows), np.cumsum([0, *map(len, rows)]))
+
+
+def built(sentences=False, **options):
+    """A model of random weights and the clips that it knows."""
+    samples = clips()
+    columns = {"samples": samples, "length": np.diff(samples.offsets).astype(np.int32)}
+    if sentences:
+        columns["text"] = to_bytes(["ab a", "b", "abba", "a b a", "aa", ""])
+        train = data.Dataset("made", {"train": Split(columns)})
+    else:
+        columns["label"] = np.arange(6) % 3
+        train = data.Dataset("made", {"train": Split(columns)}, ["x", "y", "z"])
+    settings = Settings(**{**SMALL, **options})
+    facts = APP.learn_facts(settings, train.splits["train"], train)
+    keras.utils.set_random_seed(0)
+    model = APP.build(settings, facts)
+    network = model.network()
+    rng = np.random.default_rng(1)
+    for variable in network.weights:
+        if variable.dtype != "float32":
+            continue
+        drawn = rng.normal(size=variable.shape) * 0.3
+        variable.assign(np.abs(drawn) + 0.5 if "variance" in variable.name else drawn)
+    return model, network, train
+
+
+@pytest.mark.parametrize("model,sentences", EACH)
+def test_what_stands_behind_a_clip_changes_nothing(model, sentences):
+    made, network, _ = built(sentences, model=model)
+    pipeline, size = made.pipeline(network), made.facts["max_samples"]
+    rng = np.random.default_rng(2)
+    samples = rng.normal(size=(4, size)).astype(np.float32) * 0.1
+    length = np.array([size, size // 2, 1000, 0], np.int32)
+    silent = np.where(np.arange(size) < length[:, None], samples, 0).astype(np.float32)
+    answers = [pipeline({"samples": tf.constant(given), "length": tf.constant(length)}) for given in (samples, silent)]
+    for name in answers[0]:
+        assert np.array_equal(answers[0][name], answers[1][name]), name
+    # Nor do features behind the last frame.
+    inputs = made.preprocess({"samples": tf.constant(samples), "length": tf.constant(length)})
+    used = np.arange(inputs["features"].shape[1])[None, :, None] < np.array(inputs["frames"])[:, None, None]
+    loud = tf.where(used, inputs["features"], 9.0)
+    for name, answer in made.postprocess(network({**inputs, "features": loud}), inputs, network).items():
+        np.testing.assert_allclose(answer, answers[0][name], atol=1e-5)
+
+
+@pytest.mark.parametrize("model,sentences", EACH)
+def test_every_network_learns_words_and_sentences(model, sentences):
+    made, network, dataset = built(sentences, model=model, dropout=0.0)
+    examples = made.examples(dataset.splits["train"])
+    trainer = made.trainer(network, examples)
+    trainer.compile(keras.optimizers.Adam(0.01), **made.losses())
+    columns = {name: tf.constant(column) for name, column in examples.columns.items()
+               if name in ("samples", "length", "label", "symbols")}
+    plain = {**columns, "samples": tf.cast(columns["samples"], tf.float32) / 32768}
+    x, y = made.preprocess(plain), made.target(columns)
+    first = trainer.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+    trainer.fit(x, y, epochs=4, verbose=0)
+    assert trainer.history.history["loss"][-1] < first
+
+
+def test_features_of_training_clips_have_mean_0_and_deviation_1():
+    made, _, dataset = built()
+    examples = made.examples(dataset.splits["train"])
+    made.margin = 0
+    inputs = made.preprocess({"samples": tf.constant(to_float(examples.columns["samples"])),
+                              "length": tf.constant(examples.columns["length"])})
+    used = np.concatenate([row[:count] for row, count in zip(inputs["features"].numpy(), inputs["frames"].numpy(),
+                                                             strict=True)])
+    np.testing.assert_allclose(used.mean(0), 0, atol=0.01)
+    np.testing.assert_allclose(used.std(0), 1, atol=0.01)
+    assert not inputs["features"].numpy()[0, inputs["frames"][0]:].any()
+
+
+def test_a_longer_recording_is_cut_and_a_shorter_one_filled_up():
+    made, _, _ = built()
+    size = made.facts["max_samples"]
+    for count in (size + 5, 100, 0):
+        raw = {"samples": np.full(count + 7, 16384, np.int16), "length": np.array(count, np.int32)}
+        [piece] = APP.cut(raw, made.inputs, made.facts)
+        assert piece["samples"].shape == (size,) and piece["samples"].dtype == np.float32
+        assert piece["length"] == min(count, size) and piece["samples"].sum() == 0.5 * min(count, size)
+
+
+# Augmentation
+
+def test_a_stretched_tone_has_another_pitch_and_length():
+    size, keys = 8000, tf.constant(np.arange(20), tf.uint32)
+    tone = np.zeros((20, size), np.float32)
+    tone[:, :4000] = np.sin(2 * np.pi * 500 * np.arange(4000) / RATE)
+    made, length = augment.stretch(tf.constant(tone), tf.constant([4000] * 20), keys, 0.2)
+    speeds = 4000 / length.numpy()
+    assert 0.83 < speeds.min() < 0.95 and 1.05 < speeds.max() < 1.21
+    for row, count, speed in zip(made.numpy(), length.numpy(), speeds, strict=True):
+        spectrum = np.abs(np.fft.rfft(row[:count], 1 << 16))
+        assert abs(spectrum.argmax() * RATE / (1 << 16) - 500 * speed) < 5
+        assert not row[count + 1:].any()
+
+
+def test_a_shifted_clip_is_the_same_later_or_without_its_begin():
+    clip = np.zeros((30, 50), np.float32)
+    clip[:, :20] = np.arange(1, 21)
+    made, length = augment.shift(tf.constant(clip), tf.constant([20] * 30), tf.constant(np.arange(30), tf.uint32), 8)
+    seen = set()
+    for row, count in zip(made.numpy(), length.numpy(), strict=True):
+        by = count - 20
+        seen.add(int(by))
+        assert row[:count].tolist() == [*[0] * max(0, by), *range(1 + max(0, -by), 21)] and not row[count:].any()
+    assert min(seen) < -3 and max(seen) > 3
+
+
+def test_noise_lies_so_much_below_and_only_within_the_clip():
+    clip = np.zeros((200, 4000), np.float32)
+    clip[:, :2000] = np.sin(np.arange(2000))
+    made = augment.noise(tf.constant(clip), tf.constant([2000] * 200), tf.constant(np.arange(200), tf.uint32), 10.0)
+    extra = made.numpy() - clip
+    assert not extra[:, 2000:].any()
+    power = (extra[:, :2000] ** 2).mean(1)
+    noisy = power > 0
+    ratio = 10 * np.log10(0.5 / power[noisy])
+    assert 0.4 < noisy.mean() < 0.6 and ratio.min() > 9.5 and 20 < np.median(ratio) < 30 and ratio.max() < 40.5
+
+
+def test_masks_hide_stretches_of_bands_and_of_the_clip():
+    ones, frames = np.ones((100, 40, 20), np.float32), np.full(100, 30, np.int32)
+    made = augment.mask_bands(tf.constant(ones), tf.constant(frames), tf.constant(np.arange(100), tf.uint32), 0.2,
+                              0.1).numpy()
+    bands, steps = (made[:, :, :].max(axis) == 0 for axis in (1, 2))
+    assert bands.sum(1).max() <= 8 + 2 and bands.any(1).mean() > 0.9
+    assert steps.sum(1).max() <= 6 + 2 and not steps[:, 31:].any() and steps.any(1).mean() > 0.9
+    assert np.array_equal(made, np.where(bands[:, None] | steps[:, :, None], 0, 1))
+
+
+# Data
+
+def write(path, seconds=0.3, rate=RATE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.sin(np.arange(int(seconds * rate))) * 0.5, rate, "PCM_16")
+
+
+def test_the_sample_is_spoken_digits_of_six_speakers():
+    dataset = data.load(Settings(data="sample", rate=RATE))
+    assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 420, "validation": 60,
+                                                                            "test": 300}
+    assert dataset.labels == list(data.DIGITS) and dataset.group == "speaker" and dataset.public
+    test = dataset.splits["test"]
+    assert len(set(test.meta["speaker"])) == 6
+    assert test.meta["file"][0] == "0_george_0.flac" and test.columns["label"][0] == 0
+    assert (np.bincount(test.columns["label"]) == 30).all()
+
+
+def test_a_folder_for_each_word(tmp_path):
+    for name in ("yes/a_nohash_0.wav", "yes/b_nohash_1.wav", "no/a_nohash_0.wav", "_background_noise_/x.wav"):
+        write(tmp_path / name)
+    dataset = data.load(Settings(data=str(tmp_path), rate=4000))
+    train = dataset.splits["train"]
+    assert dataset.labels == ["no", "yes"] and list(train.columns["label"]) == [0, 1, 1]
+    assert train.meta["speaker"] == ["a", "a", "b"] and (train.columns["length"] == 1200).all()
+
+
+def test_tables_name_files_texts_and_speakers(tmp_path):
+    write(tmp_path / "clips" / "1.wav")
+    write(tmp_path / "2.flac")
+    (tmp_path / "train.tsv").write_text("client_id\tpath\tsentence\nann\t1.wav\tHello  World\nbob\t2.flac\tGood day\n")
+    dataset = data.load(Settings(data=str(tmp_path), rate=RATE))
+    train = dataset.splits["train"]
+    assert [bytes(train.columns["text"].row(row)).decode() for row in range(2)] == ["hello world", "good day"]
+    assert train.meta["speaker"] == ["ann", "bob"] and not dataset.labels
+    (tmp_path / "all.csv").write_text("file,label,split\n2.flac,yes,train\n2.flac,no,test\n")
+    dataset = data.load(Settings(data=str(tmp_path / "all.csv"), rate=RATE))
+    assert dataset.labels == ["no", "yes"] and list(dataset.splits) == ["train", "test"]
+
+
+def test_transcripts_as_librispeech_has_them(tmp_path):
+    write(tmp_path / "train" / "84" / "121" / "84-121-0000.flac")
+    (tmp_path / "train" / "84" / "121" / "84-121.trans.txt").write_text("84-121-0000 GO DO YOU HEAR\n")
+    dataset = data.load(Settings(data=str(tmp_path), rate=RATE))
+    train = dataset.splits["train"]
+    assert bytes(train.columns["text"].row(0)) == b"go do you hear" and train.meta["speaker"] == ["84"]
+
+
+@pytest.mark.parametrize("files,words", [
+    ({}, ["no sounds"]),
+    ({"train.csv": "path,label\nx.wav,yes\n"}, ["line 2", "x.wav"]),
+    ({"train.csv": "a,b\n1,2\n"}, ["column of files", "a, b"]),
+    ({"train.csv": "path,b\n1,2\n"}, ["texts or words"]),
+    ({"train.csv": "path,label,split\n1.wav,yes,some\n"}, ["line 2", "some"]),
+    ({"train.csv": "path,label\n1.wav,yes\n", "test.csv": "path,text\n1.wav,yes\n"}, ["differ"]),
+    ({"a.trans.txt": "84-1 HELLO\n"}, ["line 1", "84-1"])])
+def test_data_that_cannot_be_read_are_refused(tmp_path, files, words):
+    if files:
+        write(tmp_path / "1.wav")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as error:
+        data.load(Settings(data=str(tmp_path), rate=RATE))
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_words_are_not_sentences():
+    facts = Facts({"rate": RATE, "symbols": ["a"], "of": "characters"})
+    with pytest.raises(UserError, match="trained on sentences"):
+        data.load(Settings(data="sample"), facts)
+
+
+# Reports and answers
+
+def test_sentences_are_scored_by_their_words():
+    facts = Facts({"symbols": [" ", "a", "b"], "of": "characters"})
+    scorer = SentenceScorer(facts)
+    for index, (truth, symbols) in enumerate([("a b", [1, 0, 2]), ("ab b", [1, 0, 2, 0, 1]), ("b", [])]):
+        answer = {"symbols": np.array([*symbols, -1, -1]), "count": np.array(len(symbols))}
+        scorer.update({"text": np.frombuffer(truth.encode(), np.uint8), "meta": {"index": index, "speaker": "s"}},
+                      answer)
+    report = scorer.report()  # of five words one is another, one more and one missing
+    assert report.metrics["word_error_rate"] == pytest.approx(3 / 5)
+    assert report.metrics["accuracy"] == pytest.approx(2 / 5) and report.examples == 3
+    assert [row["truth"] for row in report.tables["mistakes"]] == ["ab b", "b"]
+
+
+def test_words_are_scored_by_speaker():
+    scorer = WordScorer(Facts({"labels": ["x", "y"]}))
+    for index, (truth, label, speaker) in enumerate([(0, 0, "a"), (1, 0, "b"), (1, 1, "b")]):
+        scorer.update({"label": truth, "meta": {"index": index, "speaker": speaker}},
+                      {"label": np.array(label), "probabilities": np.eye(2)[label]})
+    assert scorer.report().tables["speakers"] == [{"speaker": "b", "accuracy": 0.5, "support": 2},
+                                                  {"speaker": "a", "accuracy": 1.0, "support": 1}]
+
+
+def test_a_sentence_as_json_tells_when_each_symbol_was_said():
+    facts = Facts({"symbols": ["hello", "you"], "of": "words", "hop": 0.01})
+    answer = {"symbols": np.array([1, 0, -1]), "frames": np.array([5, 20, -1]), "confidences": np.array([0.5, 1, -1]),
+              "count": np.array(2)}
+    made = APP.to_json({}, answer, facts)
+    assert made["text"] == "you hello" == APP.show({}, answer, facts)
+    assert made["symbols"][0] == {"symbol": "you", "second": 0.1, "confidence": 0.5}
