@@ -1,0 +1,131 @@
+"""Makes the folders that apps/speech/README.md measures on, from public data sets as they are downloaded.
+
+    python -m benchmarks.prepare_speech fsdd SOURCE FOLDER [--leave-out SPEAKER]
+        SOURCE: `recordings` of https://github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0), WAV or FLAC.
+        Numbers 0 to 4 of each speaker and digit test, as its README rules, 45 to 49 validate. With --leave-out all of
+        that speaker's recordings test, and no other's.
+    python -m benchmarks.prepare_speech joined SOURCE FOLDER [--leave-out SPEAKER]
+        The same recordings, joined: strings of 3 to 7 digits of one speaker with gaps, over a floor of noise; 3,000 to
+        train, 300 to validate, 300 to test, drawn by a fixed seed from the parts above.
+    python -m benchmarks.prepare_speech commands SOURCE FOLDER
+        SOURCE: the canonical test set of Speech Commands v0.02 (Warden 2018, CC BY 4.0),
+        http://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz, 12 classes, 4,890 clips, with
+        `index.csv`: clip (path without its ending), label, speaker, own_split. Speakers are divided by the SHA-1 of
+        their name modulo 10: 0 and 1 test, 2 validates, the others train; clips of silence, which have none, by their
+        own.
+    python -m benchmarks.prepare_speech grid SOURCE FOLDER
+        SOURCE: the sound of speaker s1 of the GRID corpus (Cooke et al. 2006, https://doi.org/10.1121/1.2229005, free
+        for research use), with `index.csv`: utt, text, own_split: SHA-1 of the name modulo 10, 0 tests, 1 validates.
+"""
+
+import argparse
+import csv
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+Rows = dict[str, list[dict[str, str]]]  # by split: file, label or text, speaker
+STRINGS = {"train": 3000, "validation": 300, "test": 300}
+SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+
+
+def recordings(source: Path, left_out: str | None) -> dict[str, list[tuple[Path, str, str]]]:
+    """(file, digit as a word, speaker) by split."""
+    files = sorted(path for path in source.iterdir() if path.suffix in (".wav", ".flac"))
+    if len(files) != 3000:
+        sys.exit(f"{source} has {len(files)} recordings, not the set's 3,000: see --help for where it comes from.")
+    parts: dict[str, list[tuple[Path, str, str]]] = {"train": [], "validation": [], "test": []}
+    for path in files:
+        digit, speaker, number = path.stem.split("_")
+        split = "test" if int(number) < 5 else "train" if int(number) < 45 else "validation"
+        if left_out:
+            split = "test" if speaker == left_out else "train" if split == "test" else split
+        parts[split].append((path, DIGITS[int(digit)], speaker))
+    if left_out and len(parts["test"]) != 500:
+        sys.exit(f"--leave-out {left_out}: the speakers are {', '.join(sorted({row[2] for row in parts['train']}))}.")
+    return parts
+
+
+def fsdd(source: Path, clips: Path, left_out: str | None) -> Rows:
+    made: Rows = {}
+    for split, rows in recordings(source, left_out).items():
+        for path, digit, speaker in rows:
+            shutil.copyfile(path, clips / path.name)
+            made.setdefault(split, []).append({"file": path.name, "label": digit, "speaker": speaker})
+    return made
+
+
+def joined(source: Path, clips: Path, left_out: str | None) -> Rows:
+    random, made = np.random.default_rng(2026), Rows()
+    for split, rows in recordings(source, left_out).items():
+        speakers = sorted({speaker for _, _, speaker in rows})
+        own = {name: [(path, digit) for path, digit, speaker in rows if speaker == name] for name in speakers}
+        for number in range(STRINGS[split]):
+            speaker = speakers[random.integers(len(speakers))]
+            chosen = [own[speaker][i] for i in random.integers(len(own[speaker]), size=random.integers(3, 8))]
+            sounds = [soundfile.read(path, dtype="float32") for path, _ in chosen]
+            rate = sounds[0][1]
+            gaps = [np.zeros(int(rate * random.uniform(0.05, 0.4)), np.float32) for _ in range(len(sounds) + 1)]
+            whole = np.concatenate([part for gap, (sound, _) in zip(gaps, sounds, strict=False)
+                                    for part in (gap, sound)] + gaps[-1:])
+            whole += random.normal(size=len(whole)).astype(np.float32) * 10 ** random.uniform(-3, -2)
+            name = f"{split}_{number:04}.flac"
+            soundfile.write(clips / name, whole.clip(-1, 1), rate, "PCM_16")
+            made.setdefault(split, []).append({"file": name, "text": " ".join(digit for _, digit in chosen),
+                                               "speaker": speaker})
+    return made
+
+
+def by_index(source: Path, clips: Path, name: str, truth: str) -> Rows:
+    """Clips that `index.csv` lists."""
+    made: Rows = {}
+    if not (source / "index.csv").is_file():
+        sys.exit(f"{source} has no index.csv: see --help for what stands in it.")
+    with (source / "index.csv").open(encoding="utf-8") as table:
+        for row in csv.DictReader(table):
+            [path, *_] = [*source.glob(f"{row[name]}.*"), None]
+            if path is None:
+                sys.exit(f"{source} has no file {row[name]}, which index.csv lists.")
+            flat = row[name].replace("/", "_") + path.suffix
+            shutil.copyfile(path, clips / flat)
+            made.setdefault(SPLITS[row["own_split"]], []).append(
+                {"file": flat, truth: row[truth], "speaker": row.get("speaker", "s1")})
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", choices=("fsdd", "joined", "commands", "grid"))
+    parser.add_argument("source", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--leave-out", metavar="SPEAKER")
+    args = parser.parse_args()
+    if args.folder.exists():
+        sys.exit(f"{args.folder} exists already: name a new folder.")
+    if not args.source.is_dir():
+        sys.exit(f"There is no folder {args.source}: see --help for where the set comes from.")
+    clips = args.folder / "clips"
+    clips.mkdir(parents=True)
+    match args.set:
+        case "fsdd":
+            made = fsdd(args.source, clips, args.leave_out)
+        case "joined":
+            made = joined(args.source, clips, args.leave_out)
+        case "commands":
+            made = by_index(args.source, clips, "clip", "label")
+        case "grid":
+            made = by_index(args.source, clips, "utt", "text")
+    for split, rows in made.items():
+        with (args.folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as table:
+            writer = csv.DictWriter(table, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    print(f"{', '.join(f'{len(rows)} {split}' for split, rows in made.items())}; use it by --data {args.folder}")
+
+
+if __name__ == "__main__":
+    main()
