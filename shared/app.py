@@ -93,7 +93,7 @@ class App(ABC):
             dataset = complete(dataset, settings.validation, settings.test, settings.seed)
         return limit(dataset, settings.limit, settings.seed) if settings.limit else dataset
 
-    def examine(self, dataset: Dataset) -> list[str]:
+    def examine(self, settings: Any, dataset: Dataset) -> list[str]:
         """What a person should know of the complete splits before training. Raises UserError."""
         return []
 

@@ -106,7 +106,7 @@ class Segment(App):
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
         return data.load(settings, facts)
 
-    def examine(self, dataset: Dataset) -> list[str]:
+    def examine(self, settings: Any, dataset: Dataset) -> list[str]:
         return [data.class_shares(dataset.splits["train"], dataset.labels), *data.absent(dataset)]
 
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:

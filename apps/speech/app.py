@@ -1,7 +1,8 @@
 """The app: its settings, and the parts that need no TensorFlow."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Optional
 
@@ -19,13 +20,14 @@ from shared.settings import DataSettings, FitSettings, setting
 from shared.signature import Tensor
 
 LOOKED_AT = 1000  # training clips from which the loudness of each band is taken
+STEP = 2  # hops of the features from one frame of an answer to the next: networks halve them once
 LONGEST = 30  # seconds that are read of a clip where nothing is said
 
 
 @dataclass(kw_only=True)
 class Settings(FitSettings):
-    data: str = setting("sample", "sample (spoken digits), a folder for each word, or a table of files (.csv, .tsv, "
-                        ".jsonl) with a word or a sentence for each", metavar="DATA")
+    data: str = setting("sample", "sample (spoken digits), tfds:NAME, a folder for each word, or a table of files "
+                        "(.csv, .tsv, .jsonl) with a word or a sentence for each", metavar="DATA")
     rate: int = setting(16_000, "samples a second that the network hears; files of another rate are resampled",
                         at_least=4000, at_most=48_000)
     symbols: Literal["characters", "words"] = setting(
@@ -74,6 +76,9 @@ class Speech(App):
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
         return data.load(settings, facts)
 
+    def examine(self, settings: Any, dataset: Dataset) -> list[str]:
+        return data.examine(dataset, settings.symbols, STEP * settings.hop * settings.rate)
+
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
         from apps.speech.model import features
         clips = train.columns["samples"]
@@ -110,14 +115,37 @@ class Speech(App):
         return {"samples": np.where(np.arange(size) < length[:, None], samples, np.float32(0)), "length": length}
 
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
-        row = np.zeros(facts["max_samples"], np.float32)
-        own = to_float(raw["samples"][:int(raw["length"])])[:len(row)]
-        row[:len(own)] = own
-        return [{"samples": row, "length": np.array(len(own), np.int32)}]
+        for start in starts(int(raw["length"]), facts["max_samples"]):
+            row = np.zeros(facts["max_samples"], np.float32)
+            own = to_float(raw["samples"][start:min(int(raw["length"]), start + len(row))])
+            row[:len(own)] = own
+            yield {"samples": row, "length": np.array(len(own), np.int32)}
+
+    def join(self, raw: Raw, answers: Iterator[Answer], inputs: dict[str, Tensor], facts: Facts) -> Answer:
+        """Of words the surest window's; of sentences all symbols, each from the window in which it stands deeper."""
+        size = facts["max_samples"]
+        places = starts(int(raw["length"]), size)
+        made = [next(answers) for _ in places]
+        if len(made) == 1:
+            return made[0]
+        if facts.get("labels"):
+            return max(made, key=lambda answer: float(answer["probabilities"].max()))
+        hop = STEP * facts["hop"] * facts["rate"]
+        middles = [(after + start + size) / 2 for start, after in pairwise(places)]
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in ("symbols", "frames", "confidences")}
+        for start, answer, low, high in zip(places, made, [-np.inf, *middles], [*middles, np.inf], strict=True):
+            at = start + answer["frames"][:int(answer["count"])] * hop
+            kept = (at >= low) & (at < high)
+            for name, own in parts.items():
+                own.append(answer[name][:len(kept)][kept] + (round(start / hop) if name == "frames" else 0))
+        joined = {name: np.concatenate(own) for name, own in parts.items()}
+        return {**joined, "count": np.array(len(joined["symbols"]), np.int32)}
 
     def any_size(self, facts: Facts) -> str:
         return (f"Give the samples as numbers from -1 to 1, {facts['rate']} a second, filled up with 0, and how many "
-                f"there are; what is behind {facts['max_samples']} samples is not heard.")
+                f"there are. Longer recordings than {facts['max_samples']} samples go in windows that overlap by a "
+                f"quarter: of words the surest counts, of sentences each symbol from the window in whose middle it "
+                f"stands.")
 
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
         return most_likely(answer, facts["labels"]) if facts.get("labels") else data.text_of(answer, facts)
@@ -125,12 +153,18 @@ class Speech(App):
     def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         if facts.get("labels"):
             return label_json(answer, facts["labels"])
-        count, seconds = int(answer["count"]), 2 * facts["hop"]
+        count, seconds = int(answer["count"]), STEP * facts["hop"]
         return {"text": data.text_of(answer, facts), "symbols": [
             {"symbol": facts["symbols"][int(symbol)], "second": round(float(frame) * seconds, 3),
              "confidence": round(float(sure), 6)}
             for symbol, frame, sure in zip(answer["symbols"][:count], answer["frames"][:count],
                                            answer["confidences"][:count], strict=True)]}
+
+
+def starts(length: int, size: int) -> list[int]:
+    """Where the windows of a recording begin; they overlap by a quarter or more."""
+    count = 1 + max(0, -(-(length - size) // (size - size // 4)))
+    return [round(number * (length - size) / max(1, count - 1)) for number in range(count)] if count > 1 else [0]
 
 
 def to_float(samples: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 
 from apps.speech.sounds import EXTENSIONS, read_all
 from shared.app import Answer
@@ -16,6 +17,7 @@ from shared.data.images import Source, Stored
 from shared.data.splits import SPLITS
 from shared.data.tables import SUFFIXES, read_table, read_text
 from shared.data.text_bytes import decoded, to_bytes
+from shared.data.tfds import open_tfds
 from shared.errors import UserError
 from shared.facts import Facts
 
@@ -23,6 +25,7 @@ FILES = ("path", "file", "filename", "file_name", "audio", "clip", "wav", "audio
 TEXTS = ("text", "sentence", "transcript", "transcription")
 LABELS = ("label", "word", "class", "keyword", "command", "category")
 SPEAKERS = ("speaker", "client_id", "speaker_id", "user")
+MARGIN_FRAMES = 10  # of the silence that the graph adds, at the usual hop
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -40,23 +43,42 @@ class Clips:
         self.speakers.append(speaker)
 
 
+@dataclass
+class Heard:
+    """The samples of one split, int16, and what is known of each clip."""
+
+    samples: Ragged
+    truth: list[str]
+    speakers: list[str]
+    files: list[str]
+
+
 def load(settings: Any, facts: Facts | None = None) -> Dataset:
     """The data that `settings.data` names, at the rate and with the classes of `facts` where given.
 
     Raises:
         UserError: no such data, or what is in them cannot be understood.
     """
-    rate = facts["rate"] if facts else settings.rate
-    if settings.data == "sample":
-        splits, sentences = sample(), False
+    rate, notes = facts["rate"] if facts else settings.rate, list[str]()
+    if settings.data.startswith("tfds:"):
+        splits, sentences = from_tfds(settings.data.removeprefix("tfds:"), settings.data_dir, rate)
     else:
-        splits, sentences = load_path(Path(settings.data))
+        clips, sentences = (sample(), False) if settings.data == "sample" else load_path(Path(settings.data))
+        splits = {name: heard(name, own, rate, settings.max_bad, notes) for name, own in clips.items()}
     if facts and sentences == bool(facts.get("labels")):
         has, knows = ("sentences", "words") if sentences else ("words", "sentences")
         raise UserError(f"{settings.data} has {has}, but the model was trained on {knows}: name data of {knows} by "
                         f"--data.")
-    labels = facts.get("labels") if facts else None
-    return made(settings.data, splits, sentences, rate, settings.max_bad, labels, settings.data == "sample")
+    public = settings.data == "sample" or settings.data.startswith("tfds:")
+    return made(settings.data, splits, sentences, notes, facts.get("labels") if facts else None, public)
+
+
+def heard(split: str, clips: Clips, rate: int, max_bad: float, notes: list[str]) -> Heard:
+    """Clips read from their files; those that cannot be read are left out."""
+    samples, kept, said = read_all(clips.sources, rate, max_bad)
+    notes += [f"{split}: {note}" for note in said]
+    truth, speakers = ([of[row] for row in kept] for of in (clips.truth, clips.speakers))
+    return Heard(samples, truth, speakers, [str(clips.sources[row]) for row in kept])
 
 
 def sample() -> dict[str, Clips]:
@@ -72,31 +94,29 @@ def sample() -> dict[str, Clips]:
     return splits
 
 
-def made(name: str, splits: dict[str, Clips], sentences: bool, rate: int, max_bad: float,
-         labels: list[str] | None = None, public: bool = False) -> Dataset:
+def made(name: str, splits: dict[str, Heard], sentences: bool, notes: list[str], labels: list[str] | None = None,
+         public: bool = False) -> Dataset:
     """Clips as columns: `samples` (int16) and `length`, how many there are; `label` or `text` (UTF-8 bytes)."""
-    seen = Counter(truth for clips in splits.values() for truth in clips.truth)
+    seen = Counter(truth for own in splits.values() for truth in own.truth)
     if not sentences and labels is None:
         labels = sorted(seen, key=lambda word: (DIGITS.index(word) if seen.keys() <= set(DIGITS) else 0, word))
     numbers = {label: number for number, label in enumerate(labels or [])}
-    columns, notes = {}, []
-    for split, clips in splits.items():
-        samples, kept, said = read_all(clips.sources, rate, max_bad)
-        notes += [f"{split}: {note}" for note in said]
-        truth, speakers = ([of[row] for row in kept] for of in (clips.truth, clips.speakers))
-        about: dict[str, Sequence[Any]] = {"file": [str(clips.sources[row]) for row in kept]}
-        if any(speakers):
-            about["speaker"] = speakers
-        sounds: dict[str, Column] = {"samples": samples, "length": np.diff(samples.offsets).astype(np.int32)}
+    columns = {}
+    for split, own in splits.items():
+        about: dict[str, Sequence[Any]] = {"file": own.files}
+        if any(own.speakers):
+            about["speaker"] = own.speakers
+        sounds: dict[str, Column] = {"samples": own.samples,
+                                     "length": np.diff(own.samples.offsets).astype(np.int32)}
         if sentences:
-            columns[split] = Split({**sounds, "text": to_bytes([plain(text) for text in truth])}, about)
+            columns[split] = Split({**sounds, "text": to_bytes([plain(text) for text in own.truth])}, about)
             continue
-        if unknown := sorted(set(truth) - set(numbers)):
-            raise UserError(f"{about['file'][truth.index(unknown[0])]}: the model does not know the word "
+        if unknown := sorted(set(own.truth) - set(numbers)):
+            raise UserError(f"{own.files[own.truth.index(unknown[0])]}: the model does not know the word "
                             f"'{unknown[0]}'; it knows {', '.join(list(numbers)[:10])}.")
-        columns[split] = Split({**sounds, "label": np.array([numbers[label] for label in truth], np.int64)}, about)
-    return Dataset(name, columns, list(labels or []), notes, public,
-                   "speaker" if all("speaker" in split.meta for split in columns.values()) else None)
+        columns[split] = Split({**sounds, "label": np.array([numbers[word] for word in own.truth], np.int64)}, about)
+    spoken = all("speaker" in split.meta for split in columns.values())
+    return Dataset(name, columns, list(labels or []), notes, public, "speaker" if spoken else None)
 
 
 def plain(text: str) -> str:
@@ -185,13 +205,111 @@ def from_folders(top: Path) -> Clips:
     return clips
 
 
+# TensorFlow Datasets
+
+def from_tfds(name: str, data_dir: str | None, rate: int) -> tuple[dict[str, Heard], bool]:
+    """A TFDS set with sound, and a class or a text for each."""
+    chosen: dict[str, str] = {}
+
+    def fits(builder: Any) -> None:
+        import tensorflow_datasets as tfds
+        features = builder.info.features
+        kinds = dict(features.items()) if hasattr(features, "items") else {}
+        for what, kind in (("sound", tfds.features.Audio), ("label", tfds.features.ClassLabel),
+                           ("text", tfds.features.Text)):
+            if found := [key for key, feature in kinds.items() if isinstance(feature, kind)]:
+                usual = TEXTS if what == "text" else LABELS
+                chosen[what] = next((key for key in found if key in usual), found[0])
+        if "text" in chosen and chosen["text"] not in TEXTS:
+            del chosen["text"]  # an identifier
+        if "sound" not in chosen or not {"label", "text"} & chosen.keys():
+            raise UserError(f"tfds:{name} has no sound with a class or a text among its features "
+                            f"({', '.join(kinds)}): choose a speech set.")
+
+    builder = open_tfds(name, data_dir, fits)
+    features = builder.info.features
+    own = features[chosen["sound"]].sample_rate or rate
+    speaker = next((key for key in SPEAKERS if key in features), None)
+    splits: dict[str, Heard] = {}
+    for given in builder.info.splits:
+        if given not in SPLITS:
+            continue
+        rows, values, offsets = Heard(Ragged(np.zeros(0, np.int16), np.zeros(1)), [], [], []), bytearray(), [0]
+        for number, row in enumerate(builder.as_dataset(split=given).as_numpy_iterator()):
+            clip = at_rate(row[chosen["sound"]], own, rate)
+            values += clip.tobytes()
+            offsets.append(offsets[-1] + len(clip))
+            rows.truth.append(row[chosen["text"]].decode("utf-8", "replace") if "text" in chosen else
+                              features[chosen["label"]].names[int(row[chosen["label"]])])
+            rows.speakers.append(str(row[speaker]) if speaker else "")
+            rows.files.append(f"{given} {number}")
+        rows.samples = Ragged(np.frombuffer(values, np.int16), np.array(offsets))
+        splits[SPLITS[given]] = rows
+    return splits, "text" in chosen
+
+
+def at_rate(clip: np.ndarray, own: int, rate: int) -> np.ndarray:
+    """int16 `[samples]` at another rate; of integers as they are, or of floats from -1 to 1."""
+    if clip.dtype.kind == "f":
+        clip = clip * 32768
+    clip = clip.clip(-32768, 32767).astype(np.int16)
+    clip = clip if clip.ndim == 1 else clip.mean(-1).astype(np.int16)
+    return clip if own == rate else np.asarray(soxr.resample(clip, own, rate))
+
+
+# Checks
+
+def examine(dataset: Dataset, kind: str, step: float) -> list[str]:
+    """What a person should know of speakers and transcripts.
+
+    Args:
+        dataset: with its splits.
+        kind: of symbols.
+        step: samples to each frame of an answer.
+    """
+    notes, splits = [], dataset.splits
+    speakers = {name: set(split.meta["speaker"]) - {""} for name, split in splits.items() if "speaker" in split.meta}
+    for name in ("validation", "test"):
+        if both := speakers.get(name, set()) & speakers.get("train", set()):
+            notes.append(f"{len(both)} of {len(speakers[name])} speakers of {name} are also in train ({min(both)}, "
+                         f"…): scores tell little of strangers.")
+    if "text" not in splits["train"].columns:
+        return notes
+    known = set("".join(texts(splits["train"])))
+    for name, split in splits.items():
+        said, files = texts(split), split.meta["file"]
+        if empty := [file for text, file in zip(said, files, strict=True) if not text]:
+            notes.append(f"{len(empty)} transcript(s) of {name} are empty, the first: {empty[0]}.")
+        if new := [(text, file) for text, file in zip(said, files, strict=True) if set(text) - known]:
+            notes.append(f"{len(new)} transcript(s) of {name} have characters that training lacks, which are never "
+                         f"answered, the first: {min(set(new[0][0]) - known)!r} in {new[0][1]}.")
+        frames = split.columns["length"][np.arange(len(split))] / step + MARGIN_FRAMES
+        if long := [file for text, file, most in zip(said, files, frames, strict=True) if needed(text, kind) > most]:
+            notes.append(f"{len(long)} transcript(s) of {name} have more {kind} than their clips have frames, and are "
+                         f"not learned from, the first: {long[0]}; check them, or try --hop 0.005.")
+    return notes
+
+
+def needed(text: str, kind: str) -> int:
+    """Frames that CTC needs: one a symbol, and one between two that are alike."""
+    symbols = symbols_in(text, kind)
+    return len(symbols) + sum(one == other for one, other in zip(symbols, symbols[1:], strict=False))
+
+
+def texts(split: Split) -> list[str]:
+    column = split.columns["text"]
+    assert isinstance(column, Ragged)
+    return [decoded(column.row(row)) for row in range(len(column))]
+
+
 # Transcripts as symbols
 
 def symbols_of(train: Split, kind: str) -> list[str]:
     """The characters, or the words, of all training transcripts."""
-    texts = train.columns["text"]
-    assert isinstance(texts, Ragged)
-    return sorted({symbol for row in range(len(texts)) for symbol in symbols_in(decoded(texts.row(row)), kind)})
+    found = sorted({symbol for text in texts(train) for symbol in symbols_in(text, kind)})
+    if not found:
+        raise UserError("All training transcripts are empty: write down what is said in the clips.")
+    return found
 
 
 def symbols_in(text: str, kind: str) -> list[str]:

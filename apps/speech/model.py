@@ -8,11 +8,10 @@ import tensorflow as tf
 
 from apps.speech import augment
 from apps.speech.ctc import CTCModel, greedy
-from apps.speech.data import symbols_in
+from apps.speech.data import symbols_in, texts
 from apps.speech.networks import HALVED, NETWORKS, by_clip, by_frame
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
-from shared.data.text_bytes import decoded
 from shared.layers.log_mel import LogMel
 from shared.model import NETWORK, Model, Tensors
 from shared.networks.blocks import Style
@@ -105,10 +104,9 @@ class SentenceModel(Sound):
         return CTCModel(network.input, network.output, halved=HALVED)
 
     def examples(self, train: Split) -> Split:
-        made, texts, kind = super().examples(train), train.columns["text"], self.facts["of"]
-        assert isinstance(texts, Ragged)
+        made, kind = super().examples(train), self.facts["of"]
         numbers = {symbol: number for number, symbol in enumerate(self.facts["symbols"])}
-        rows = [[numbers[symbol] for symbol in symbols_in(decoded(texts.row(row)), kind)] for row in range(len(train))]
+        rows = [[numbers[symbol] for symbol in symbols_in(text, kind)] for text in texts(train)]
         symbols = np.full((len(rows), max(map(len, rows))), -1, np.int32)
         for place, row in zip(symbols, rows, strict=True):
             place[:len(row)] = row

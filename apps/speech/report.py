@@ -20,7 +20,8 @@ class WordScorer(ClassificationScorer):
     """As of any classes, and by speaker."""
 
     def __init__(self, facts: Facts):
-        super().__init__(facts["labels"], describe=lambda example: {"speaker": example["meta"].get("speaker", "")})
+        super().__init__(facts["labels"], lambda example: spectrogram(example, facts["rate"]),
+                         describe=lambda example: {"speaker": example["meta"].get("speaker", "")})
         self.speakers: dict[str, np.ndarray] = {}  # right, all
 
     def update(self, example: dict[str, Any], answer: Answer) -> None:
@@ -36,6 +37,15 @@ class WordScorer(ClassificationScorer):
         if rows:
             made.tables["speakers"] = sorted(rows, key=lambda row: row["accuracy"])
         return made
+
+
+def spectrogram(example: dict[str, Any], rate: int) -> np.ndarray:
+    """Loudness by time and frequency, the low ones below: uint8 `[128, w]`, 255 for silence."""
+    samples = example["samples"][:int(example["length"])].astype(np.float32) / 32768
+    samples = np.pad(samples, (0, max(0, 256 - len(samples))))
+    windows = np.lib.stride_tricks.sliding_window_view(samples, 256)[::max(1, rate // 100)] * np.hanning(256)
+    loud = 10 * np.log10(np.abs(np.fft.rfft(windows)[:, :128].T[::-1]) ** 2 + 1e-5)
+    return np.asarray(255 * (1 - ((loud + 40) / 80).clip(0, 1)), np.uint8)
 
 
 class SentenceScorer(Scorer):

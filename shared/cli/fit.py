@@ -36,7 +36,7 @@ def run(app: App, arguments: Any) -> int:
     from shared.data.splits import folds
     dataset = app.dataset(settings, splits=not settings.folds)
     for note in [*dataset.notes, *check(dataset, app.raw, ["train"] if settings.folds else ["train", "validation"]),
-                 *app.examine(dataset)]:
+                 *app.examine(settings, dataset)]:
         tell(note)
     pairs = folds(dataset, settings.folds, settings.seed) if settings.folds else iter(())
     load_tensorflow()

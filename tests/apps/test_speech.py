@@ -7,8 +7,8 @@ import soundfile
 import tensorflow as tf
 
 from apps.speech import augment, data
-from apps.speech.app import Settings, Speech, to_float
-from apps.speech.report import SentenceScorer, WordScorer
+from apps.speech.app import Settings, Speech, starts, to_float
+from apps.speech.report import SentenceScorer, WordScorer, spectrogram
 from shared.data.dataset import Ragged, Split
 from shared.data.text_bytes import to_bytes
 from shared.errors import UserError
@@ -101,7 +101,7 @@ def test_a_longer_recording_is_cut_and_a_shorter_one_filled_up():
     size = made.facts["max_samples"]
     for count in (size + 5, 100, 0):
         raw = {"samples": np.full(count + 7, 16384, np.int16), "length": np.array(count, np.int32)}
-        [piece] = APP.cut(raw, made.inputs, made.facts)
+        piece = next(iter(APP.cut(raw, made.inputs, made.facts)))
         assert piece["samples"].shape == (size,) and piece["samples"].dtype == np.float32
         assert piece["length"] == min(count, size) and piece["samples"].sum() == 0.5 * min(count, size)
 
@@ -243,9 +243,10 @@ def test_sentences_are_scored_by_their_words():
 
 
 def test_words_are_scored_by_speaker():
-    scorer = WordScorer(Facts({"labels": ["x", "y"]}))
+    scorer, clip = WordScorer(Facts({"labels": ["x", "y"], "rate": RATE})), np.zeros(300, np.int16)
     for index, (truth, label, speaker) in enumerate([(0, 0, "a"), (1, 0, "b"), (1, 1, "b")]):
-        scorer.update({"label": truth, "meta": {"index": index, "speaker": speaker}},
+        scorer.update({"samples": clip, "length": np.array(300), "label": truth,
+                       "meta": {"index": index, "speaker": speaker}},
                       {"label": np.array(label), "probabilities": np.eye(2)[label]})
     assert scorer.report().tables["speakers"] == [{"speaker": "b", "accuracy": 0.5, "support": 2},
                                                   {"speaker": "a", "accuracy": 1.0, "support": 1}]
@@ -258,3 +259,77 @@ def test_a_sentence_as_json_tells_when_each_symbol_was_said():
     made = APP.to_json({}, answer, facts)
     assert made["text"] == "you hello" == APP.show({}, answer, facts)
     assert made["symbols"][0] == {"symbol": "you", "second": 0.1, "confidence": 0.5}
+
+
+def test_speakers_and_transcripts_are_examined():
+    def split(rows):
+        texts, speakers = zip(*rows, strict=True)
+        return Split({"text": to_bytes(texts), "length": np.full(len(rows), 800)},
+                     {"file": [f"{number}.wav" for number in range(len(rows))], "speaker": speakers})
+    dataset = data.Dataset("made", {"train": split([("ab", "x"), ("", "x"), ("a" * 20, "y")]),
+                                    "test": split([("ac", "x"), ("a", "z")])})
+    said = data.examine(dataset, "characters", 160.0)  # 5 frames each, and those of the silence
+    for word, note in zip(("1 of 2 speakers", "empty", "more characters", "'c' in 0.wav"), said, strict=True):
+        assert word in note
+    assert "1.wav" in said[1] and "2.wav" in said[2]
+    assert data.needed("aab", "characters") == 4 and data.needed("no no yes", "words") == 4
+
+
+@pytest.mark.parametrize("rate", [4000, RATE])
+def test_tfds_sets_with_sound(tmp_path, write_tfds, rate):
+    import tensorflow_datasets as tfds
+    tone = (np.sin(np.arange(RATE // 2) / 10) * 20_000).astype(np.int64)
+    write_tfds(tmp_path, "made_words", {"audio": tfds.features.Audio(sample_rate=RATE),
+                                        "label": tfds.features.ClassLabel(names=["no", "yes"])},
+               {"train": [{"audio": tone, "label": 1}, {"audio": tone[:1000], "label": 0}]})
+    write_tfds(tmp_path, "made_texts", {"speech": tfds.features.Audio(sample_rate=RATE), "id": tfds.features.Text(),
+                                        "text": tfds.features.Text(), "speaker_id": np.int64},
+               {"train": [{"speech": tone, "id": "a", "text": "GO  ON", "speaker_id": 7}]})
+    write_tfds(tmp_path, "made_mute", {"speech": tfds.features.Audio(sample_rate=RATE)}, {"train": [{"speech": tone}]})
+    words = data.load(Settings(data="tfds:made_words", data_dir=str(tmp_path), rate=rate))
+    train = words.splits["train"].columns
+    assert words.labels == ["no", "yes"] and list(train["label"]) == [1, 0]
+    assert list(train["length"]) == [rate // 2, 1000 * rate // RATE]
+    if rate == RATE:
+        assert np.array_equal(train["samples"].row(0), tone)
+    sentences = data.load(Settings(data="tfds:made_texts", data_dir=str(tmp_path), rate=rate)).splits["train"]
+    assert bytes(sentences.columns["text"].row(0)) == b"go on" and sentences.meta["speaker"] == ["7"]
+    with pytest.raises(UserError, match="no sound with a class or a text"):
+        data.load(Settings(data="tfds:made_mute", data_dir=str(tmp_path), rate=rate))
+
+
+@pytest.mark.parametrize("length", [0, 1, 99, 100, 101, 175, 176, 300, 1001])
+def test_windows_cover_a_recording_and_overlap_by_a_quarter(length):
+    places = starts(length, 100)
+    assert places[0] == 0 and places[-1] + 100 >= length and (length > 100) == (len(places) > 1)
+    assert all(25 <= one + 100 - other < 100 for one, other in zip(places, places[1:], strict=False))
+    assert length <= 100 or places[-1] + 100 == length
+
+
+def test_a_long_recording_of_sentences_is_joined_from_its_windows():
+    facts = Facts({"rate": 1000, "max_samples": 100, "hop": 0.01, "symbols": list("abcdef"), "of": "characters"})
+    said = {10: 0, 60: 1, 80: 2, 130: 3, 150: 4, 240: 5}  # by sample
+    raw = {"samples": np.zeros(250, np.int16), "length": np.array(250)}
+
+    def answer(start):
+        inside = [(at - start, symbol) for at, symbol in said.items() if start <= at < start + 100]
+        frames, symbols = zip(*[(at // 20, symbol) for at, symbol in inside], strict=True)
+        return {"symbols": np.array([*symbols, -1]), "frames": np.array([*frames, -1]),
+                "confidences": np.array([0.5] * len(symbols) + [-1]), "count": np.array(len(symbols))}
+    made = APP.join(raw, iter([answer(start) for start in starts(250, 100)]), {}, facts)
+    assert APP.show(raw, made, facts) == "abcdef"
+    assert np.abs(made["frames"] * 20 - np.array(list(said))).max() <= 20
+
+
+def test_a_long_recording_of_words_is_what_its_surest_window_says():
+    facts = Facts({"rate": 1000, "max_samples": 100, "labels": ["x", "y"]})
+    answers = [{"label": np.array(0), "probabilities": np.array([0.6, 0.4])},
+               {"label": np.array(1), "probabilities": np.array([0.1, 0.9])}]
+    assert APP.join({"length": np.array(150)}, iter(answers), {}, facts)["label"] == 1
+
+
+def test_the_picture_of_a_tone_is_dark_at_its_height():
+    tone = (np.sin(2 * np.pi * 1000 * np.arange(4000) / RATE) * 10_000).astype(np.int16)
+    picture = spectrogram({"samples": tone, "length": np.array(4000)}, RATE)
+    assert picture.dtype == np.uint8 and picture.shape[0] == 128
+    assert abs(127 - picture.mean(1).argmin() - 1000 / (RATE / 256)) <= 1
