@@ -155,6 +155,10 @@ class App(ABC):
         """An answer as files, where the task has any: contents by what comes behind the input's name (`-mask.png`)."""
         return {}
 
+    def shipped(self, facts: Facts) -> Facts:
+        """Those that travel in exported files, for anyone to read: all but what only a run uses."""
+        return facts
+
     def build(self, settings: Any, facts: Facts) -> "Model":
         module, name = self.model_class.split(":")
         return getattr(importlib.import_module(module), name)(settings, facts)

@@ -59,7 +59,7 @@ class Model(ABC):
             network: whose weights decoding may need (a CRF's transitions).
         """
 
-    def details(self, outputs: Any) -> Tensors:
+    def details(self, outputs: Any, inputs: Any) -> Tensors:
         """More answers that a run gives and a shipped file does not, for joining (probabilities of each class)."""
         return {}
 
@@ -70,7 +70,8 @@ class Model(ABC):
                 inputs = self.preprocess(raw)
             outputs = network(inputs, training=False)
             with tf.name_scope("postprocess"):
-                return {**self.postprocess(outputs, inputs, network), **(self.details(outputs) if details else {})}
+                answers = self.postprocess(outputs, inputs, network)
+                return {**answers, **self.details(outputs, inputs)} if details else answers
         return answer
 
     def signatures(self, network: keras.Model) -> dict[str, Signature]:

@@ -74,7 +74,7 @@ class Segmenter(Model):
         return {"mask": tf.argmax(probabilities, -1, output_type=tf.int32),
                 "confidence": tf.reduce_max(probabilities, -1)}
 
-    def details(self, outputs: tf.Tensor) -> Tensors:
+    def details(self, outputs: tf.Tensor, inputs: Any) -> Tensors:
         return {"probabilities": self._probabilities(outputs)} if self.facts["fit_image"] == "tile" else {}
 
     def losses(self) -> dict[str, Any]:

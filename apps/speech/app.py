@@ -13,6 +13,7 @@ from apps.speech.report import SentenceScorer, WordScorer
 from apps.speech.sounds import read_sound
 from shared.app import Answer, App, Raw, Scorer
 from shared.data.dataset import Dataset, Ragged, Split
+from shared.data.tables import lines_of, read_text
 from shared.evaluation.classification import label_json, most_likely
 from shared.evaluation.report import Headline
 from shared.facts import Facts
@@ -32,6 +33,8 @@ class Settings(FitSettings):
                         at_least=4000, at_most=48_000)
     symbols: Literal["characters", "words"] = setting(
         "characters", "what sentences are made of: characters, or the words of the training transcripts")
+    lm_text: Optional[str] = setting(None, "file of sentences, one a line, for the language model with which a run is "
+                                     "also scored [the training transcripts]", metavar="FILE")
     seconds: Optional[float] = setting(None, f"longest clip [the longest of training, at most {LONGEST}]",
                                        at_least=0.1, at_most=120)
     model: Literal["cnn_lstm", "cnn_gru", "separable", "attention"] = setting(
@@ -93,7 +96,13 @@ class Speech(App):
         values["std"] = (made.std(0).round(4) + 1e-3).tolist() if len(made) else [1.0] * made.shape[1]
         if dataset.labels:
             return Facts(values | {"labels": dataset.labels})
-        return Facts(values | {"symbols": data.symbols_of(train, settings.symbols), "of": settings.symbols})
+        said = lines_of(read_text(Path(settings.lm_text))[0]) if settings.lm_text else data.texts(train)
+        return Facts(values | {"symbols": data.symbols_of(train, settings.symbols), "of": settings.symbols,
+                               "sentences": [text for text in map(data.plain, said) if text]})
+
+    def shipped(self, facts: Facts) -> Facts:
+        """Without the sentences, which only the language model of a run uses."""
+        return Facts({name: value for name, value in facts.values.items() if name != "sentences"}, facts.arrays)
 
     def scorer(self, facts: Facts) -> Scorer:
         return WordScorer(facts) if facts.get("labels") else SentenceScorer(facts)

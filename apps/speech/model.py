@@ -9,6 +9,7 @@ import tensorflow as tf
 from apps.speech import augment
 from apps.speech.ctc import CTCModel, greedy
 from apps.speech.data import symbols_in, texts
+from apps.speech.decoding import TUNED_ON, Decoder
 from apps.speech.networks import HALVED, NETWORKS, by_clip, by_frame
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
@@ -121,6 +122,21 @@ class SentenceModel(Sound):
 
     def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
         return greedy(outputs, -(-inputs["frames"] // (1 << HALVED)))
+
+    def details(self, outputs: tf.Tensor, inputs: Any) -> Tensors:
+        """For beam search; behind the last frame nothing is said for sure."""
+        used = tf.range(tf.shape(outputs)[1])[None] < -(-inputs["frames"] // (1 << HALVED))[:, None]
+        none = tf.one_hot(outputs.shape[2] - 1, outputs.shape[2], 0.0, -1e9)
+        return {"log_probabilities": tf.where(used[:, :, None], tf.nn.log_softmax(outputs), none)}
+
+    def calibrate(self, network: keras.Model, validation: Split, answer: Any) -> dict[str, Any]:
+        """Weights of the language model that are best on validation data."""
+        chosen = np.arange(min(len(validation), TUNED_ON))
+        truth = texts(validation.select(chosen))
+        rows = [{name: column[0] for name, column in validation.take(chosen[row:row + 1]).items()} for row in chosen]
+        clips = [(given["log_probabilities"], said) for given, said in zip(answer(rows), truth, strict=True)
+                 if "log_probabilities" in given]  # not of recordings in several windows
+        return Decoder(self.facts).tuned(clips) if clips else {}
 
 
 def features(rate: int, settings: Any) -> LogMel:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from apps.speech.data import text_of
+from apps.speech.decoding import Decoder
 from apps.speech.transcripts import Edits, ErrorRates, aligned
 from shared.app import Answer, Scorer
 from shared.data.text_bytes import decoded
@@ -50,14 +51,19 @@ def spectrogram(example: dict[str, Any], rate: int) -> np.ndarray:
 
 class SentenceScorer(Scorer):
     """Word and character error rates, what was confused, and the worst sentences. The headline `accuracy` is 1 - the
-    word error rate."""
+    word error rate of the graph's own answers; where log-probabilities came with them, those by beam search with the
+    language model stand beside."""
 
     def __init__(self, facts: Facts):
         self.facts, self.rates, self.mistakes = facts, ErrorRates(), list[tuple[int, int, dict[str, Any]]]()
+        self.decoder = Decoder(facts) if "alpha" in facts.values and "sentences" in facts.values else None
+        self.beam = ErrorRates()
 
     def update(self, example: dict[str, Any], answer: Answer) -> None:
         truth, given, meta = decoded(example["text"]), text_of(answer, self.facts), example["meta"]
         self.rates.add(truth, given, speaker=meta.get("speaker"))
+        if self.decoder and "log_probabilities" in answer:
+            self.beam.add(truth, self.decoder.text(answer["log_probabilities"]))
         wrong = Edits()
         wrong.add(aligned(truth.split(), given.split()))
         if wrong.rate:
@@ -69,5 +75,7 @@ class SentenceScorer(Scorer):
         metrics, tables = self.rates.metrics(), self.rates.tables()
         worst = [{**row, "wrong": wrong} for wrong, _, row in sorted(self.mistakes, key=lambda entry: entry[:2],
                                                                      reverse=True)]
+        if self.beam.all.sentences:
+            metrics |= {f"{name}_with_language_model": value for name, value in self.beam.metrics().items()}
         return Report({"accuracy": 1 - metrics["word_error_rate"], **metrics}, {**tables, "mistakes": worst}, {},
                       self.rates.all.sentences)

@@ -90,7 +90,7 @@ def clear(folder: Path, force: bool) -> None:
 
 def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[str], max_drop: float, batch: str,
             tell: Callable[[str], None], progress: Progress) -> dict[str, Any]:
-    settings, facts = run.settings(app), run.facts()
+    settings, facts = run.settings(app), app.shipped(run.facts())
     model = app.build(settings, facts)
     network = load_network(model, run)
     train, validation = dataset.splits["train"], dataset.splits["validation"]

@@ -333,3 +333,18 @@ def test_the_picture_of_a_tone_is_dark_at_its_height():
     picture = spectrogram({"samples": tone, "length": np.array(4000)}, RATE)
     assert picture.dtype == np.uint8 and picture.shape[0] == 128
     assert abs(127 - picture.mean(1).argmin() - 1000 / (RATE / 256)) <= 1
+
+
+def test_a_run_gives_log_probabilities_and_behind_the_last_frame_nothing_is_said():
+    made, network, dataset = built(sentences=True)
+    size = made.facts["max_samples"]
+    raw = {"samples": tf.constant(np.random.default_rng(3).normal(size=(2, size)), tf.float32),
+           "length": tf.constant([size, 1000])}
+    answers = made.pipeline(network, details=True)(raw)
+    given = answers["log_probabilities"].numpy()
+    np.testing.assert_allclose(np.exp(given).sum(-1), 1, atol=1e-5)
+    last = -(-int(made.features.frames(1000 + 2 * made.margin)) // 2)
+    assert (given[1, last:, -1] == 0).all() and (given[1, last:, :-1] < -1e8).all() and (given[1, :last, -1] < 0).all()
+    validation = dataset.splits["train"]
+    rows = iter([{"log_probabilities": given[0]}] * 6)
+    assert made.calibrate(network, validation, lambda raws: (next(rows) for _ in raws)).keys() == {"alpha", "beta"}
