@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from shared.networks.blocks import Style, convolution, separable
+from shared.networks.words import MeanOverTime
 
 L = keras.layers
 ops = keras.ops
@@ -33,17 +34,6 @@ class Within(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"halved": self.halved}
-
-
-@keras.saving.register_keras_serializable("pocketconv")
-class MeanOverTime(keras.layers.Layer):
-    """The mean of each channel over the steps that are used: `[n, t, 1, c]` and `[n, t, 1, 1]` to `[n, c]`."""
-
-    def call(self, values: Any, used: Any) -> Any:
-        return ops.sum(values * used, (1, 2)) / ops.maximum(ops.sum(used, (1, 2)), 1)
-
-    def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
-        return values_shape[0], values_shape[3]
 
 
 def convolutional(features: Any, frames: Any, settings: Any, style: Style) -> tuple[Any, Any]:
@@ -94,7 +84,8 @@ HALVED = 1  # how often each of them halves the steps
 
 def by_clip(x: Any, used: Any, classes: int, dropout: float) -> Any:
     """One label a clip: logits `[n, classes]`."""
-    return L.Dense(classes, dtype="float32", name="logits")(L.Dropout(dropout)(MeanOverTime()(x, used)))
+    mean = MeanOverTime()(*(L.Reshape((values.shape[1], values.shape[3]))(values) for values in (x, used)))
+    return L.Dense(classes, dtype="float32", name="logits")(L.Dropout(dropout)(mean))
 
 
 def by_frame(x: Any, used: Any, symbols: int, dropout: float) -> Any:

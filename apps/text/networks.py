@@ -8,7 +8,7 @@ import keras
 
 from shared.layers.ngrams import Ngrams
 from shared.networks.blocks import Style
-from shared.networks.words import MaxOverTime, Used, embedding
+from shared.networks.words import MaxOverTime, MeanOverTime, Used, embedding
 
 L = keras.layers
 ops = keras.ops
@@ -22,17 +22,6 @@ class Sizes:
     pairs: int
     characters: int
     classes: int
-
-
-@keras.saving.register_keras_serializable("pocketconv")
-class MeanOverTime(keras.layers.Layer):
-    """The mean of each channel among what is used: `[n, t, c]` to `[n, c]`."""
-
-    def call(self, values: Any, used: Any) -> Any:
-        return ops.sum(values * used, 1) / ops.maximum(ops.sum(used, 1), 1)
-
-    def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
-        return values_shape[0], values_shape[2]
 
 
 @keras.saving.register_keras_serializable("pocketconv")

@@ -1,4 +1,4 @@
-"""Layers over token ids, `[n, t]`, where 0 is padding; it never changes what comes out."""
+"""Layers over sequences of token ids, or of what they became, `[n, t]` and `[n, t, c]`: padding never changes what comes out."""
 
 from typing import Any
 
@@ -33,6 +33,17 @@ class MaxOverTime(keras.layers.Layer):
 
     def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
         return (*values_shape[:-2], values_shape[-1])
+
+
+@keras.saving.register_keras_serializable("pocketconv")
+class MeanOverTime(keras.layers.Layer):
+    """The mean of each channel among what is used: `[n, t, c]` to `[n, c]`."""
+
+    def call(self, values: Any, used: Any) -> Any:
+        return ops.sum(values * used, 1) / ops.maximum(ops.sum(used, 1), 1)
+
+    def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
+        return values_shape[0], values_shape[2]
 
 
 def embedding(size: int, dimension: int, name: str, trainable: bool = True) -> Any:
