@@ -1,4 +1,4 @@
-"""Layers over sequences of token ids, or of what they became, `[n, t]` and `[n, t, c]`: padding never changes what comes out."""
+"""Layers over sequences of ids, `[n, t]`, and of what became of them, `[n, t, c]`; padding changes no answer."""
 
 from typing import Any
 
