@@ -6,17 +6,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the commands have it
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """What one process runs together: a file, and of the conformance tests an app, whose trainings they share. These
-    come first, being the longest."""
-    for item in items:
-        app = getattr(item, "callspec", None) and item.callspec.params.get("app")
-        of = f"conformance {app}" if item.path.stem == "test_conformance" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(of))
-    items.sort(key=lambda item: item.path.stem != "test_conformance")
-
-
 @pytest.fixture(scope="session")
 def write_tfds():
     """A function that writes a prepared set of TensorFlow Datasets: rows, dicts of arrays, by split name."""
