@@ -9,19 +9,23 @@ from typing import Any, Literal, Optional
 import numpy as np
 
 from apps.speech import data
+from apps.speech.frames import MARGIN, second, step
 from apps.speech.report import SentenceScorer, WordScorer
 from apps.speech.sounds import read_sound
 from shared.app import Answer, App, Raw, Scorer
+from shared.data.class_weights import class_weights
 from shared.data.dataset import Dataset, Ragged, Split
 from shared.data.tables import lines_of, read_text
+from shared.errors import UserError
 from shared.evaluation.classification import label_json, most_likely
 from shared.evaluation.report import Headline
 from shared.facts import Facts
-from shared.settings import DataSettings, FitSettings, setting
+from shared.settings import DataSettings, FitSettings, refuse, setting
 from shared.signature import Tensor
 
 LOOKED_AT = 1000  # training clips from which the loudness of each band is taken
-STEP = 2  # hops of the features from one frame of an answer to the next: networks halve them once
+OF_WORDS = {"class_weights": "sentences are no classes.", "label_smoothing": "CTC has no single targets to smooth."}
+OF_SENTENCES = {"symbols": "each is one class.", "lm_text": "no language model reads them."}
 LONGEST = 30  # seconds that are read of a clip where nothing is said
 
 
@@ -76,11 +80,18 @@ class Speech(App):
     model_class = "apps.speech.model:build"
     file_types = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 
+    def check(self, settings: Any) -> None:
+        if settings.coefficients > settings.mels:
+            raise UserError(f"--coefficients {settings.coefficients}: at most as many as --mels, {settings.mels}.")
+        if settings.lm_text and not Path(settings.lm_text).is_file():
+            raise UserError(f"--lm-text {settings.lm_text}: there is no such file.")
+
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
         return data.load(settings, facts)
 
     def examine(self, settings: Any, dataset: Dataset) -> list[str]:
-        return data.examine(dataset, settings.symbols, STEP * settings.hop * settings.rate)
+        return data.examine(dataset, settings.symbols,
+                            lambda samples: (samples / settings.rate + 2 * MARGIN) / step(settings.hop))
 
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
         from apps.speech.model import features
@@ -95,7 +106,12 @@ class Speech(App):
         values["mean"] = made.mean(0).round(4).tolist() if len(made) else [0.0] * made.shape[1]
         values["std"] = (made.std(0).round(4) + 1e-3).tolist() if len(made) else [1.0] * made.shape[1]
         if dataset.labels:
+            refuse(settings, OF_SENTENCES, "single words")
+            if settings.class_weights != "none":
+                labels = np.asarray(train.columns["label"][np.arange(len(train))])
+                values["class_weights"] = class_weights(labels, len(dataset.labels), settings.class_weights)
             return Facts(values | {"labels": dataset.labels})
+        refuse(settings, OF_WORDS, "sentences")
         said = lines_of(read_text(Path(settings.lm_text))[0]) if settings.lm_text else data.texts(train)
         return Facts(values | {"symbols": data.symbols_of(train, settings.symbols), "of": settings.symbols,
                                "sentences": [text for text in map(data.plain, said) if text]})
@@ -139,15 +155,15 @@ class Speech(App):
             return made[0]
         if facts.get("labels"):
             return max(made, key=lambda answer: float(answer["probabilities"].max()))
-        hop = STEP * facts["hop"] * facts["rate"]
         middles = [(after + start + size) / 2 for start, after in pairwise(places)]
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in ("symbols", "frames", "confidences")}
+        windows = []
         for start, answer, low, high in zip(places, made, [-np.inf, *middles], [*middles, np.inf], strict=True):
-            at = start + answer["frames"][:int(answer["count"])] * hop
-            kept = (at >= low) & (at < high)
-            for name, own in parts.items():
-                own.append(answer[name][:len(kept)][kept] + (round(start / hop) if name == "frames" else 0))
-        joined = {name: np.concatenate(own) for name, own in parts.items()}
+            count, later = int(answer["count"]), round(start / facts["rate"] / step(facts["hop"]))
+            own = {name: answer[name][:count] for name in ("symbols", "frames", "confidences")}
+            at = [start + facts["rate"] * second(frame, facts["hop"]) for frame in own["frames"]]
+            kept = np.array([low <= place < high for place in at], bool)
+            windows.append({name: values[kept] + (later if name == "frames" else 0) for name, values in own.items()})
+        joined = {name: np.concatenate([window[name] for window in windows]) for name in windows[0]}
         return {**joined, "count": np.array(len(joined["symbols"]), np.int32)}
 
     def any_size(self, facts: Facts) -> str:
@@ -162,9 +178,9 @@ class Speech(App):
     def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         if facts.get("labels"):
             return label_json(answer, facts["labels"])
-        count, seconds = int(answer["count"]), STEP * facts["hop"]
+        count = int(answer["count"])
         return {"text": data.text_of(answer, facts), "symbols": [
-            {"symbol": facts["symbols"][int(symbol)], "second": round(float(frame) * seconds, 3),
+            {"symbol": facts["symbols"][int(symbol)], "second": round(second(float(frame), facts["hop"]), 3),
              "confidence": round(float(sure), 6)}
             for symbol, frame, sure in zip(answer["symbols"][:count], answer["frames"][:count],
                                            answer["confidences"][:count], strict=True)]}

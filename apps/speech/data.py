@@ -2,7 +2,7 @@
 
 import tarfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ FILES = ("path", "file", "filename", "file_name", "audio", "clip", "wav", "audio
 TEXTS = ("text", "sentence", "transcript", "transcription")
 LABELS = ("label", "word", "class", "keyword", "command", "category")
 SPEAKERS = ("speaker", "client_id", "speaker_id", "user")
-MARGIN_FRAMES = 10  # of the silence that the graph adds, at the usual hop
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -259,13 +258,13 @@ def at_rate(clip: np.ndarray, own: int, rate: int) -> np.ndarray:
 
 # Checks
 
-def examine(dataset: Dataset, kind: str, step: float) -> list[str]:
+def examine(dataset: Dataset, kind: str, frames: Callable[[np.ndarray], np.ndarray]) -> list[str]:
     """What a person should know of speakers and transcripts.
 
     Args:
         dataset: with its splits.
         kind: of symbols.
-        step: samples to each frame of an answer.
+        frames: of an answer, by the samples of a clip.
     """
     notes, splits = [], dataset.splits
     speakers = {name: set(split.meta["speaker"]) - {""} for name, split in splits.items() if "speaker" in split.meta}
@@ -283,8 +282,8 @@ def examine(dataset: Dataset, kind: str, step: float) -> list[str]:
         if new := [(text, file) for text, file in zip(said, files, strict=True) if set(text) - known]:
             notes.append(f"{len(new)} transcript(s) of {name} have characters that training lacks, which are never "
                          f"answered, the first: {min(set(new[0][0]) - known)!r} in {new[0][1]}.")
-        frames = split.columns["length"][np.arange(len(split))] / step + MARGIN_FRAMES
-        if long := [file for text, file, most in zip(said, files, frames, strict=True) if needed(text, kind) > most]:
+        room = frames(split.columns["length"][np.arange(len(split))])
+        if long := [file for text, file, most in zip(said, files, room, strict=True) if needed(text, kind) > most]:
             notes.append(f"{len(long)} transcript(s) of {name} have more {kind} than their clips have frames, and are "
                          f"not learned from, the first: {long[0]}; check them, or try --hop 0.005.")
     return notes

@@ -10,15 +10,14 @@ from apps.speech import augment
 from apps.speech.ctc import CTCModel, greedy
 from apps.speech.data import symbols_in, texts
 from apps.speech.decoding import TUNED_ON, Decoder
-from apps.speech.networks import HALVED, NETWORKS, by_clip, by_frame
+from apps.speech.frames import HALVED, MARGIN
+from apps.speech.networks import NETWORKS, by_clip, by_frame
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
 from shared.layers.log_mel import LogMel
 from shared.model import NETWORK, Model, Tensors
 from shared.networks.blocks import Style
 from shared.signature import Tensor
-
-MARGIN = 0.1  # seconds of silence before and behind each clip: what is cut tightly would lose its last letter
 
 
 class Sound(Model):

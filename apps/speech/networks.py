@@ -79,7 +79,6 @@ def recurrent(layer: Any) -> Callable[..., tuple[Any, Any]]:
 NETWORKS: dict[str, Callable[..., tuple[Any, Any]]] = {
     "cnn_lstm": recurrent(L.LSTM), "cnn_gru": recurrent(L.GRU), "separable": convolutional,
     "attention": recurrent(L.LSTM)}
-HALVED = 1  # how often each of them halves the steps
 
 
 def by_clip(x: Any, used: Any, classes: int, dropout: float) -> Any:

@@ -92,6 +92,8 @@ class Text(TextApp):
         super().check(settings)
         if settings.model == "char" and (settings.embeddings or settings.pairs):
             raise UserError("--model char reads characters alone: leave --embeddings and --pairs out.")
+        if settings.longest_run > 2 and not settings.pairs:
+            raise UserError(f"--longest-run {settings.longest_run} needs --pairs: say how many buckets runs share.")
 
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
         return data.load(settings, facts)

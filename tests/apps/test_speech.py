@@ -258,7 +258,8 @@ def test_a_sentence_as_json_tells_when_each_symbol_was_said():
               "count": np.array(2)}
     made = APP.to_json({}, answer, facts)
     assert made["text"] == "you hello" == APP.show({}, answer, facts)
-    assert made["symbols"][0] == {"symbol": "you", "second": 0.1, "confidence": 0.5}
+    assert made["symbols"][1] == {"symbol": "hello", "second": 0.3, "confidence": 1}  # 20 frames less 0.1 s of silence
+    assert made["symbols"][0] == {"symbol": "you", "second": 0.0, "confidence": 0.5}
 
 
 def test_speakers_and_transcripts_are_examined():
@@ -268,7 +269,7 @@ def test_speakers_and_transcripts_are_examined():
                      {"file": [f"{number}.wav" for number in range(len(rows))], "speaker": speakers})
     dataset = data.Dataset("made", {"train": split([("ab", "x"), ("", "x"), ("a" * 20, "y")]),
                                     "test": split([("ac", "x"), ("a", "z")])})
-    said = data.examine(dataset, "characters", 160.0)  # 5 frames each, and those of the silence
+    said = data.examine(dataset, "characters", lambda samples: samples / 160 + 10)  # 15 frames each
     for word, note in zip(("1 of 2 speakers", "empty", "more characters", "'c' in 0.wav"), said, strict=True):
         assert word in note
     assert "1.wav" in said[1] and "2.wav" in said[2]
@@ -313,12 +314,12 @@ def test_a_long_recording_of_sentences_is_joined_from_its_windows():
 
     def answer(start):
         inside = [(at - start, symbol) for at, symbol in said.items() if start <= at < start + 100]
-        frames, symbols = zip(*[(at // 20, symbol) for at, symbol in inside], strict=True)
+        frames, symbols = zip(*[((at + 100) // 20, symbol) for at, symbol in inside], strict=True)  # 0.1 s of silence
         return {"symbols": np.array([*symbols, -1]), "frames": np.array([*frames, -1]),
                 "confidences": np.array([0.5] * len(symbols) + [-1]), "count": np.array(len(symbols))}
     made = APP.join(raw, iter([answer(start) for start in starts(250, 100)]), {}, facts)
     assert APP.show(raw, made, facts) == "abcdef"
-    assert np.abs(made["frames"] * 20 - np.array(list(said))).max() <= 20
+    assert np.abs(made["frames"] * 20 - 100 - np.array(list(said))).max() <= 20
 
 
 def test_a_long_recording_of_words_is_what_its_surest_window_says():
@@ -348,3 +349,21 @@ def test_a_run_gives_log_probabilities_and_behind_the_last_frame_nothing_is_said
     validation = dataset.splits["train"]
     rows = iter([{"log_probabilities": given[0]}] * 6)
     assert made.calibrate(network, validation, lambda raws: (next(rows) for _ in raws)).keys() == {"alpha", "beta"}
+
+
+def test_settings_that_do_not_fit_are_refused(tmp_path):
+    for options, word in (({"coefficients": 41}, "--mels"), ({"lm_text": str(tmp_path / "none")}, "no such file")):
+        with pytest.raises(UserError, match=word):
+            APP.check(Settings(**options))
+    for sentences, options, word in ((False, {"symbols": "words"}, "--symbols means nothing to single words"),
+                                     (True, {"label_smoothing": 0.1}, "--label-smoothing means nothing to sentences")):
+        with pytest.raises(UserError, match=word):
+            built(sentences, **options)
+
+
+def test_rare_words_weigh_more_where_asked():
+    made, _, dataset = built(class_weights="balanced")
+    columns = dataset.splits["train"].columns
+    weights = made.weight({"label": tf.constant(columns["label"])}).numpy()
+    np.testing.assert_allclose(weights, 1.0)  # two of each
+    assert built()[0].weight({"label": tf.constant(columns["label"])}) is None

@@ -162,7 +162,8 @@ def test_the_networks_words_begin_with_the_vectors(tmp_path):
 @pytest.mark.parametrize("wrong,words", [({"widths": "3,x"}, ["--widths", "3,4,5"]),
                                          ({"vectors": "static"}, ["--embeddings"]),
                                          ({"embeddings": "none.txt"}, ["none.txt"]),
-                                         ({"model": "char", "pairs": 9}, ["--pairs"])])
+                                         ({"model": "char", "pairs": 9}, ["--pairs"]),
+                                         ({"longest_run": 3}, ["--longest-run", "--pairs"])])
 def test_settings_that_do_not_go_together_are_refused(wrong, words):
     refused(lambda: APP.check(Settings(**wrong)), *words)
 
