@@ -87,7 +87,7 @@ def by_index(source: Path, clips: Path, name: str, truth: str) -> Rows:
         sys.exit(f"{source} has no index.csv: see --help for what stands in it.")
     with (source / "index.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
-            [path, *_] = [*source.glob(f"{row[name]}.*"), None]
+            path = next(source.glob(f"{row[name]}.*"), None)
             if path is None:
                 sys.exit(f"{source} has no file {row[name]}, which index.csv lists.")
             flat = row[name].replace("/", "_") + path.suffix
