@@ -1,12 +1,11 @@
 """Sentences from JSON lines: a text with spans of characters, or tokens with tags."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from apps.ner.sentences import Marked, Oddities, Place, Tagged, clean, to_tokens
 from shared.data.splits import SPLITS
-from shared.data.tables import lines_of
+from shared.data.tables import json_objects
 from shared.data.tag_schemes import Span
 from shared.errors import UserError
 
@@ -19,16 +18,8 @@ TYPES = ("label", "type", "entity", "tag", "labels")
 def from_json(file: str, text: str, asked: str | None, odd: Oddities) -> Iterable[tuple[str | None, Tagged | Marked]]:
     """A JSON object a line: `text` with spans, in characters, or `tokens` with `tags`; `split` may name its split."""
     some = False
-    for number, line in enumerate(lines_of(text), 1):
-        if not line.strip():
-            continue
+    for number, row in json_objects(text, lambda number: Place(file, number).at()):
         some, place = True, Place(file, number)
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{place.at()}: no JSON ({error}).") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{place.at()}: each line must be one object {{…}}.")
         split = row.get("split")
         if split is not None and str(split).lower() not in SPLITS:
             raise UserError(f"{place.at()}: the split '{split}' is none of {', '.join(SPLITS)}.")

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from shared.data.dataset import Dataset, Split
-from shared.data.images import EXTENSIONS, Stored
+from shared.data.images import EXTENSIONS
 from shared.data.masks import VOID, Pair, Pairs, Reading, SegmentationData, read_classes, read_pairs
 from shared.data.splits import SPLITS
+from shared.data.stored import Stored
 from shared.data.tfds import open_tfds
 from shared.errors import UserError
 from shared.facts import Facts

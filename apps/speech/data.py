@@ -13,8 +13,8 @@ import soxr
 from apps.speech.sounds import EXTENSIONS, read_all
 from shared.app import Answer
 from shared.data.dataset import Column, Dataset, Ragged, Split
-from shared.data.images import Source, Stored
 from shared.data.splits import SPLITS
+from shared.data.stored import Source, Stored
 from shared.data.tables import SUFFIXES, read_table, read_text
 from shared.data.text_bytes import decoded, to_bytes
 from shared.data.tfds import open_tfds

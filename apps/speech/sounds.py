@@ -15,7 +15,7 @@ import soundfile as sf
 import soxr
 
 from shared.data.dataset import Ragged
-from shared.data.images import Source, Stored
+from shared.data.stored import Source, Stored
 from shared.errors import UserError
 from shared.quiet import quiet
 

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from shared.data.dataset import Dataset, Decoded, Split, Varied
 from shared.data.splits import SPLITS
+from shared.data.stored import Source, Stored
 from shared.errors import UserError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -25,20 +25,6 @@ ORIENTATION = 0x0112  # of EXIF: how the camera was held
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
          8: Image.Transpose.ROTATE_90}
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The bytes of an image file that lie in memory, named for messages. Its EXIF is not obeyed."""
-
-    name: str
-    content: bytes = field(repr=False)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-Source = str | os.PathLike | Stored
 
 
 def fit_pixels(pixels: np.ndarray | Image.Image, height: int | None, width: int | None, channels: int) -> np.ndarray:
@@ -67,7 +53,7 @@ def open_image(path: Source, most_pixels: int = MOST_PIXELS, still: bool = False
     """A decoded image, turned as its EXIF says.
 
     Args:
-        path: the file, or its bytes.
+        path: the file, or its bytes, whose EXIF is then not obeyed.
         most_pixels: above which it is refused undecoded.
         still: refuse an animated file; otherwise its first frame is given.
 

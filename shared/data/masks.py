@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from shared.data.dataset import Column, Dataset, Split, Varied
-from shared.data.images import Source, VariedFiles, fit_pixels, is_grey, open_image
+from shared.data.images import VariedFiles, fit_pixels, is_grey, open_image
+from shared.data.stored import Source
 from shared.errors import UserError
 from shared.facts import Facts
 

@@ -4,9 +4,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shared.errors import UserError
 
@@ -115,19 +116,24 @@ def read_table(path: Path, wanted: Sequence[str] = ()) -> Table:
     return table
 
 
-def _read_json(path: Path, text: str) -> Table:
-    found: list[tuple[int, dict[str, str]]] = []
+def json_objects(text: str, where: Callable[[int], str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The object on each line that is not blank, and the line's number; `where` names a line in an error."""
     for number, line in enumerate(lines_of(text), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path} line {number}: no JSON ({error}).") from error
+            raise UserError(f"{where(number)}: no JSON ({error}).") from error
         if not isinstance(row, dict):
-            raise UserError(f"{path} line {number}: each line must be one object {{…}}.")
-        found.append((number, {name: value if isinstance(value, str) else json.dumps(value)
-                               for name, value in row.items() if value is not None}))
+            raise UserError(f"{where(number)}: each line must be one object {{…}}.")
+        yield number, row
+
+
+def _read_json(path: Path, text: str) -> Table:
+    found = [(number, {name: value if isinstance(value, str) else json.dumps(value)
+                       for name, value in row.items() if value is not None})
+             for number, row in json_objects(text, lambda number: f"{path} line {number}")]
     if not found:
         raise UserError(f"{path} is empty.")
     names = list(dict.fromkeys(name for _, row in found for name in row))

@@ -12,7 +12,7 @@ import soundfile as sf
 from scipy import signal
 
 from apps.speech.sounds import BLOCK, FORMATS, Checks, blocks, read_all, read_sound
-from shared.data.images import Stored
+from shared.data.stored import Stored
 from shared.errors import UserError
 
 RATE = 16_000
