@@ -57,8 +57,14 @@ class Settings(FitSettings):
                                 at_least=0, at_most=128)
     speed: float = setting(0.1, "augmentation: largest change of speed, and pitch with it", at_least=0, at_most=0.5)
     shift: float = setting(0.1, "augmentation: largest shift, seconds", at_least=0, at_most=5)
-    noise: float = setting(10.0, "augmentation: decibels that white noise lies below a clip, at least (0: no noise)",
+    pitch: float = setting(0.0, "augmentation: how far bands are moved up or down, as a share of all: other voices at "
+                           "the same speed (not of MFCC)", at_least=0, at_most=0.5)
+    noise: float = setting(10.0, "augmentation: decibels that noise lies below a clip, at least (0: no noise)",
                            at_least=0, at_most=100)
+    noise_dir: Optional[str] = setting(None, "folder of recordings to take the noise from [white noise]; not those "
+                                       "from which a test set's silence was cut", metavar="DIR")
+    reverberation: float = setting(0.0, "augmentation: share of the clips that sound as in a room", at_least=0,
+                                   at_most=1)
     mask_bands: float = setting(0.2, "augmentation: longest stretch of bands left out (SpecAugment), as a share",
                                 at_least=0, at_most=1)
     mask_time: float = setting(0.15, "augmentation: longest stretch of time left out, as a share", at_least=0,
@@ -83,6 +89,12 @@ class Speech(App):
     def check(self, settings: Any) -> None:
         if settings.coefficients > settings.mels:
             raise UserError(f"--coefficients {settings.coefficients}: at most as many as --mels, {settings.mels}.")
+        if settings.pitch and settings.coefficients:
+            raise UserError("--pitch moves bands, and --coefficients leaves none: leave one of them out.")
+        if settings.noise_dir and not settings.noise:
+            raise UserError("--noise-dir without --noise does nothing: set --noise 10, or leave --noise-dir out.")
+        if settings.noise_dir and not Path(settings.noise_dir).is_dir():
+            raise UserError(f"--noise-dir {settings.noise_dir}: there is no such folder.")
         if settings.lm_text and not Path(settings.lm_text).is_file():
             raise UserError(f"--lm-text {settings.lm_text}: there is no such file.")
 

@@ -40,14 +40,73 @@ def shift(samples: tf.Tensor, length: tf.Tensor, keys: tf.Tensor, most: int) -> 
     return tf.where(tf.range(size)[None] < longer[:, None], moved, 0.0), longer
 
 
-def noise(samples: tf.Tensor, length: tf.Tensor, keys: tf.Tensor, ratio: float) -> tf.Tensor:
-    """White noise under every second clip, `ratio` to `ratio + 30` decibels below its mean power."""
+def noise(samples: tf.Tensor, length: tf.Tensor, keys: tf.Tensor, ratio: float,
+          recordings: tf.Tensor | None = None) -> tf.Tensor:
+    """Noise under every second clip, `ratio` to `ratio + 30` decibels below its mean power.
+
+    Args:
+        samples: float32 `[n, size]`, 0 behind `length`.
+        length: int32 `[n]`.
+        keys: uint32 `[n]`.
+        ratio: decibels.
+        recordings: samples to cut the noise from, float32 `[m]`; their end is followed by their begin. None: white
+            noise.
+    """
     size = samples.shape[1]
-    power = tf.reduce_sum(samples ** 2, 1) / tf.cast(tf.maximum(length, 1), tf.float32)
-    below = ratio + uniform(keys, 2, (), 0, 30)
-    loud = tf.sqrt(power * 10 ** (-below / 10) * 3) * tf.cast(uniform(keys, 3) < 0.5, tf.float32)
     inside = tf.range(size)[None] < length[:, None]
-    return samples + tf.where(inside, loud[:, None] * uniform(keys, 4, (size,), -1, 1), 0.0)
+    if recordings is None:
+        made = uniform(keys, 4, (size,), -math.sqrt(3), math.sqrt(3))
+    else:
+        most = tf.size(recordings)
+        start = tf.cast(uniform(keys, 4) * tf.cast(most, tf.float32), tf.int32)
+        made = tf.gather(recordings, (start[:, None] + tf.range(size)[None]) % most)
+    loud = tf.sqrt(power(samples, length) * 10 ** (-(ratio + uniform(keys, 2, (), 0, 30)) / 10))
+    if recordings is not None:
+        loud /= tf.sqrt(power(tf.where(inside, made, 0.0), length) + 1e-12)
+    chosen = tf.cast(uniform(keys, 3) < 0.5, tf.float32)
+    return samples + tf.where(inside, (loud * chosen)[:, None] * made, 0.0)
+
+
+def power(samples: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """The mean square of what is used of each clip, float32 `[n]`."""
+    return tf.reduce_sum(samples ** 2, 1) / tf.cast(tf.maximum(length, 1), tf.float32)
+
+
+def reverberate(samples: tf.Tensor, length: tf.Tensor, keys: tf.Tensor, rate: int, share: float) -> tf.Tensor:
+    """Rooms for a share of the clips: each sample is followed by noise that dies away, as late reverberation does
+    (Polack 1988); by 60 decibels within 0.1 to 0.6 seconds, 0 to 20 decibels below the sound itself.
+
+    Args:
+        samples: float32 `[n, size]`, 0 behind `length`.
+        length: int32 `[n]`, which stays as it is.
+        keys: uint32 `[n]`.
+        rate: samples a second.
+        share: of the clips, 0 to 1.
+    """
+    size, tail = samples.shape[1], rate // 3
+    time = tf.range(tail, dtype=tf.float32)[None] / rate
+    response = uniform(keys, 31, (tail,), -1, 1) * tf.exp(-math.log(1e3) * time / uniform(keys, 32, (1,), 0.1, 0.6))
+    response *= tf.sqrt(10 ** (-uniform(keys, 33, (1,), 0, 20) / 10) / tf.reduce_sum(response ** 2, 1, keepdims=True))
+    response *= tf.cast(uniform(keys, 34, (1,)) < share, tf.float32)
+    fft = 1 << (size + tail - 1).bit_length()
+    made = tf.signal.irfft(tf.signal.rfft(samples, [fft]) * tf.signal.rfft(response, [fft]), [fft])[:, :size]
+    return samples + tf.where(tf.range(size)[None] < length[:, None], made, 0.0)
+
+
+def warp(features: tf.Tensor, keys: tf.Tensor, most: float) -> tf.Tensor:
+    """All bands moved up or down by up to `most` bands, at the lower end by less: another vocal tract (VTLP: Jaitly
+    and Hinton 2013), its tempo unchanged.
+
+    Args:
+        features: float32 `[n, t, bands]`.
+        keys: uint32 `[n]`.
+        most: bands by which the highest one is moved.
+    """
+    bands = features.shape[2]
+    place = tf.range(bands, dtype=tf.float32)[None] * (1 + uniform(keys, 41, (1,), -most, most) / bands)
+    place = tf.clip_by_value(place, 0, bands - 1)
+    near = 1 - tf.abs(place[:, None, :] - tf.range(bands, dtype=tf.float32)[None, :, None])
+    return features @ tf.maximum(near, 0)
 
 
 def mask_bands(features: tf.Tensor, frames: tf.Tensor, keys: tf.Tensor, bands: float, time: float) -> tf.Tensor:

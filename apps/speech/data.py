@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import soxr
 
-from apps.speech.sounds import EXTENSIONS, read_all
+from apps.speech.sounds import EXTENSIONS, read_all, read_sound
 from shared.app import Answer
 from shared.data.dataset import Column, Dataset, Ragged, Split
 from shared.data.splits import SPLITS
@@ -25,6 +25,7 @@ FILES = ("path", "file", "filename", "file_name", "audio", "clip", "wav", "audio
 TEXTS = ("text", "sentence", "transcript", "transcription")
 LABELS = ("label", "word", "class", "keyword", "command", "category")
 SPEAKERS = ("speaker", "client_id", "speaker_id", "user")
+MOST_NOISE = 600  # seconds of recordings for noise
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -202,6 +203,22 @@ def from_folders(top: Path) -> Clips:
         raise UserError(f"The folders in {top} hold no sounds: put {', '.join(sorted(EXTENSIONS))} files into a "
                         f"folder for each word.")
     return clips
+
+
+def recordings(folder: Path, rate: int) -> np.ndarray:
+    """All sounds below a folder one after another, float32 from -1 to 1; of many the first ten minutes.
+
+    Raises:
+        UserError: there are none, or one cannot be read.
+    """
+    made, left = [], MOST_NOISE * rate
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS):
+        if left > 0:
+            made.append(read_sound(path, rate, left / rate))
+            left -= len(made[-1])
+    if not made:
+        raise UserError(f"--noise-dir {folder} holds no sounds: put {', '.join(sorted(EXTENSIONS))} files into it.")
+    return np.concatenate(made).astype(np.float32) / 32768
 
 
 # TensorFlow Datasets

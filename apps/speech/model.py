@@ -1,5 +1,6 @@
 """The TensorFlow part: samples in; a word, or a sentence symbol by symbol, out."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from apps.speech import augment
 from apps.speech.ctc import CTCModel, greedy
-from apps.speech.data import symbols_in, texts
+from apps.speech.data import recordings, symbols_in, texts
 from apps.speech.decoding import TUNED_ON, Decoder
 from apps.speech.frames import HALVED, MARGIN
 from apps.speech.networks import NETWORKS, by_clip, by_frame
@@ -24,6 +25,7 @@ class Sound(Model):
     """Facts: `rate`, `max_samples`, `mean` and `std` of each band of training clips."""
 
     augments_raw = True
+    recordings: tf.Tensor | None = None  # of noise, read where examples are made to train on
 
     def __init__(self, settings: Any, facts: Any):
         super().__init__(settings, facts)
@@ -59,6 +61,8 @@ class Sound(Model):
         """Clips of one length, filled up with 0."""
         clips, size = train.columns["samples"], self.facts["max_samples"]
         assert isinstance(clips, Ragged)
+        if self.settings.noise_dir:
+            self.recordings = tf.constant(recordings(Path(self.settings.noise_dir), self.facts["rate"]))
         samples = np.zeros((len(train), size), np.int16)
         for row, place in enumerate(samples):
             own = clips.row(row)[:size]
@@ -72,16 +76,19 @@ class Sound(Model):
             samples, length = augment.stretch(samples, length, keys, how.speed)
         if how.shift:
             samples, length = augment.shift(samples, length, keys, round(how.shift * self.facts["rate"]))
+        if how.reverberation:
+            samples = augment.reverberate(samples, length, keys, self.facts["rate"], how.reverberation)
         if how.noise:
-            samples = augment.noise(samples, length, keys, how.noise)
+            samples = augment.noise(samples, length, keys, how.noise, self.recordings)
         return {**columns, "samples": samples, "length": length}
 
     def augment(self, inputs: Tensors, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
-        how = self.settings
+        how, features = self.settings, inputs["features"]
+        if how.pitch:
+            features = augment.warp(features, keys, how.pitch * features.shape[2])
         if how.mask_bands or how.mask_time:
-            masked = augment.mask_bands(inputs["features"], inputs["frames"], keys, how.mask_bands, how.mask_time)
-            inputs = {**inputs, "features": masked}
-        return inputs, targets, weights
+            features = augment.mask_bands(features, inputs["frames"], keys, how.mask_bands, how.mask_time)
+        return {**inputs, "features": features}, targets, weights
 
 
 class WordModel(Sound, Classifier):

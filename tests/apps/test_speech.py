@@ -6,7 +6,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from apps.speech import augment, data
+from apps.speech import data
 from apps.speech.app import Settings, Speech, starts, to_float
 from apps.speech.report import SentenceScorer, WordScorer, spectrogram
 from shared.data.dataset import Ragged, Split
@@ -104,55 +104,6 @@ def test_a_longer_recording_is_cut_and_a_shorter_one_filled_up():
         piece = next(iter(APP.cut(raw, made.inputs, made.facts)))
         assert piece["samples"].shape == (size,) and piece["samples"].dtype == np.float32
         assert piece["length"] == min(count, size) and piece["samples"].sum() == 0.5 * min(count, size)
-
-
-# Augmentation
-
-def test_a_stretched_tone_has_another_pitch_and_length():
-    size, keys = 8000, tf.constant(np.arange(20), tf.uint32)
-    tone = np.zeros((20, size), np.float32)
-    tone[:, :4000] = np.sin(2 * np.pi * 500 * np.arange(4000) / RATE)
-    made, length = augment.stretch(tf.constant(tone), tf.constant([4000] * 20), keys, 0.2)
-    speeds = 4000 / length.numpy()
-    assert 0.83 < speeds.min() < 0.95 and 1.05 < speeds.max() < 1.21
-    for row, count, speed in zip(made.numpy(), length.numpy(), speeds, strict=True):
-        spectrum = np.abs(np.fft.rfft(row[:count], 1 << 16))
-        assert abs(spectrum.argmax() * RATE / (1 << 16) - 500 * speed) < 5
-        assert not row[count + 1:].any()
-
-
-def test_a_shifted_clip_is_the_same_later_or_without_its_begin():
-    clip = np.zeros((30, 50), np.float32)
-    clip[:, :20] = np.arange(1, 21)
-    made, length = augment.shift(tf.constant(clip), tf.constant([20] * 30), tf.constant(np.arange(30), tf.uint32), 8)
-    seen = set()
-    for row, count in zip(made.numpy(), length.numpy(), strict=True):
-        by = count - 20
-        seen.add(int(by))
-        assert row[:count].tolist() == [*[0] * max(0, by), *range(1 + max(0, -by), 21)] and not row[count:].any()
-    assert min(seen) < -3 and max(seen) > 3
-
-
-def test_noise_lies_so_much_below_and_only_within_the_clip():
-    clip = np.zeros((200, 4000), np.float32)
-    clip[:, :2000] = np.sin(np.arange(2000))
-    made = augment.noise(tf.constant(clip), tf.constant([2000] * 200), tf.constant(np.arange(200), tf.uint32), 10.0)
-    extra = made.numpy() - clip
-    assert not extra[:, 2000:].any()
-    power = (extra[:, :2000] ** 2).mean(1)
-    noisy = power > 0
-    ratio = 10 * np.log10(0.5 / power[noisy])
-    assert 0.4 < noisy.mean() < 0.6 and ratio.min() > 9.5 and 20 < np.median(ratio) < 30 and ratio.max() < 40.5
-
-
-def test_masks_hide_stretches_of_bands_and_of_the_clip():
-    ones, frames = np.ones((100, 40, 20), np.float32), np.full(100, 30, np.int32)
-    made = augment.mask_bands(tf.constant(ones), tf.constant(frames), tf.constant(np.arange(100), tf.uint32), 0.2,
-                              0.1).numpy()
-    bands, steps = (made[:, :, :].max(axis) == 0 for axis in (1, 2))
-    assert bands.sum(1).max() <= 8 + 2 and bands.any(1).mean() > 0.9
-    assert steps.sum(1).max() <= 6 + 2 and not steps[:, 31:].any() and steps.any(1).mean() > 0.9
-    assert np.array_equal(made, np.where(bands[:, None] | steps[:, :, None], 0, 1))
 
 
 # Data
