@@ -27,6 +27,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from apps.speech.joined import strings
+
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 Rows = dict[str, list[dict[str, str]]]  # by split: file, label or text, speaker
 STRINGS = {"train": 3000, "validation": 300, "test": 300}
@@ -62,21 +64,12 @@ def fsdd(source: Path, clips: Path, left_out: str | None) -> Rows:
 def joined(source: Path, clips: Path, left_out: str | None) -> Rows:
     random, made = np.random.default_rng(2026), Rows()
     for split, rows in recordings(source, left_out).items():
-        speakers = sorted({speaker for _, _, speaker in rows})
-        own = {name: [(path, digit) for path, digit, speaker in rows if speaker == name] for name in speakers}
-        for number in range(STRINGS[split]):
-            speaker = speakers[random.integers(len(speakers))]
-            chosen = [own[speaker][i] for i in random.integers(len(own[speaker]), size=random.integers(3, 8))]
-            sounds = [soundfile.read(path, dtype="float32") for path, _ in chosen]
-            rate = sounds[0][1]
-            gaps = [np.zeros(int(rate * random.uniform(0.05, 0.4)), np.float32) for _ in range(len(sounds) + 1)]
-            whole = np.concatenate([part for gap, (sound, _) in zip(gaps, sounds, strict=False)
-                                    for part in (gap, sound)] + gaps[-1:])
-            whole += random.normal(size=len(whole)).astype(np.float32) * 10 ** random.uniform(-3, -2)
+        rate = soundfile.info(rows[0][0]).samplerate
+        sounds = [(soundfile.read(path, dtype="float32")[0], digit, speaker) for path, digit, speaker in rows]
+        for number, (samples, text, speaker) in enumerate(strings(sounds, rate, STRINGS[split], random)):
             name = f"{split}_{number:04}.flac"
-            soundfile.write(clips / name, whole.clip(-1, 1), rate, "PCM_16")
-            made.setdefault(split, []).append({"file": name, "text": " ".join(digit for _, digit in chosen),
-                                               "speaker": speaker})
+            soundfile.write(clips / name, samples, rate, "PCM_16")
+            made.setdefault(split, []).append({"file": name, "text": text, "speaker": speaker})
     return made
 
 

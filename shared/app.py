@@ -2,11 +2,13 @@
 
 import importlib
 import importlib.metadata
+import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import numpy as np
 
@@ -19,10 +21,12 @@ from shared.settings import DataSettings, FitSettings
 from shared.signature import Tensor
 
 if TYPE_CHECKING:
+    from shared.evaluation.predictors import Predictor
     from shared.model import Model
 
 Raw = dict[str, np.ndarray]
 Answer = dict[str, np.ndarray]
+Averaging = Callable[[list[Answer]], Answer]
 
 
 class Scorer(ABC):
@@ -53,6 +57,8 @@ class App(ABC):
         model_class: `package.module:Class` of the app's `Model`, imported only when TensorFlow is wanted.
         file_types: endings, in lower case, of the files that `predict` takes from a folder; none: all files.
         refused: settings that mean nothing here, with the reason.
+        standard_input: what `predict -` takes from there, for help.
+        devices: flags of `predict` (`microphone`) for what `listen` opens, with their help.
     """
 
     name: ClassVar[str]
@@ -63,6 +69,8 @@ class App(ABC):
     model_class: ClassVar[str]
     file_types: ClassVar[frozenset[str]] = frozenset()
     refused: ClassVar[dict[str, str]] = {}
+    standard_input: ClassVar[str] = "one a line from standard input"
+    devices: ClassVar[dict[str, str]] = {}
 
     def check(self, settings: Any) -> None:  # noqa: B027
         """Before any data are read: raises UserError for settings of `fit` that do not go together."""
@@ -120,13 +128,33 @@ class App(ABC):
                             + (f": {', '.join(sorted(self.file_types))} are taken." if self.file_types else "."))
         return inside
 
+    def from_standard_input(self, stream: TextIO) -> Iterable[Any]:
+        """What `predict` answers for `-`, each as `read_input` takes it: the lines that are not empty, as they come.
+        Bytes that are no UTF-8 are kept as in arguments."""
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "surrogateescape":
+            stream.reconfigure(errors="surrogateescape")
+        return (line.rstrip("\n") for line in stream if line.strip())
+
     @abstractmethod
     def read_input(self, argument: str | Path, facts: Facts) -> Raw:
-        """One raw input, without batch axis, from one of `inputs`, or a line of standard input. Raises UserError."""
+        """One raw input, without batch axis, from one of `inputs` or `from_standard_input`. Raises UserError."""
+
+    def listen(self, device: str, facts: Facts) -> AbstractContextManager[Iterator[tuple[str, Raw]]]:
+        """Opens one of `devices`, which gives names (`1.50 s`) and raw inputs until it is closed. Raises UserError."""
+        raise NotImplementedError
 
     @abstractmethod
     def golden(self, facts: Facts) -> Raw:
         """A batch of about ten raw inputs that fit `facts` and may be shipped, whatever the run was trained on."""
+
+    def ways(self, signatures: Mapping[str, "Predictor"]) -> dict[str, Callable[[Raw], Answer]]:
+        """How an exported file's further signatures answer what `serving_default` answers, by their names: each is
+        scored before the file is called good.
+
+        Args:
+            signatures: of the file, opened, by name; `serving_default` and at least another one.
+        """
+        raise NotImplementedError(f"{self.name}: nothing scores {', '.join(signatures)}")
 
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
         """One raw input of any size as raw inputs of the signature's fixed size, lazily. NumPy only."""
@@ -139,6 +167,15 @@ class App(ABC):
         """
         return next(answers)
 
+    def averaging(self, facts: list[Facts]) -> Averaging | None:
+        """A function from several artifacts' answers to the same input, in the order of their facts, to the answer of
+        their ensemble; None: this app has no ensembles.
+
+        Raises:
+            UserError: these artifacts cannot be averaged; the function too, where that shows in their answers alone.
+        """
+        return None
+
     def any_size(self, facts: Facts) -> str:
         """What `cut` and `join` do, in a sentence or two for the model card: whoever calls the file does it too."""
         return ""
@@ -146,6 +183,10 @@ class App(ABC):
     @abstractmethod
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
         """An answer as one line for people."""
+
+    def heard(self, raw: Raw, answer: Answer, facts: Facts) -> str:
+        """An answer to what a device gave as one line for people; empty where there is nothing to tell."""
+        return self.show(raw, answer, facts)
 
     @abstractmethod
     def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:

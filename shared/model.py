@@ -78,6 +78,15 @@ class Model(ABC):
         """All named ways to call the shipped file; the first is `serving_default`."""
         return {"serving_default": Signature(self.pipeline(network), self.inputs)}
 
+    def ranges(self, network: keras.Model, examples: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+        """Raw inputs of each signature, in a batch, from which the ranges of int8 files are taken.
+
+        Args:
+            network: the one that is shipped.
+            examples: of `serving_default`.
+        """
+        return {"serving_default": examples}
+
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
         """What `fit` trains, not yet compiled: the network itself, or a model built round its variables.
 

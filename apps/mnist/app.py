@@ -7,11 +7,11 @@ from typing import Any, Literal, Optional
 import numpy as np
 
 from apps.mnist.data import load, sample
-from shared.app import Answer, App, Raw
+from shared.app import Answer, App, Averaging, Raw
 from shared.data.class_weights import class_weights
 from shared.data.dataset import Dataset, Split
 from shared.data.images import EXTENSIONS, read_image
-from shared.evaluation.classification import ClassificationScorer, label_json, most_likely
+from shared.evaluation.classification import ClassificationScorer, averaging_labels, label_json, most_likely
 from shared.evaluation.report import Headline
 from shared.facts import Facts
 from shared.settings import DataSettings, FitSettings, setting
@@ -78,6 +78,9 @@ class Mnist(App):
     def golden(self, facts: Facts) -> Raw:
         digits = sample(tuple(facts["image_size"]), facts["channels"]).splits["train"]
         return {"image": digits.take(np.arange(250, len(digits), 500))["image"]}
+
+    def averaging(self, facts: list[Facts]) -> Averaging:
+        return averaging_labels(facts)
 
     def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         return label_json(answer, facts["labels"])

@@ -1,38 +1,45 @@
 """The app: its settings, and the parts that need no TensorFlow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, TextIO
 
 import numpy as np
 
 from apps.speech import data
-from apps.speech.frames import MARGIN, second, step
+from apps.speech.chunks import by_chunks
+from apps.speech.frames import MARGIN, chunk_size, second, step
+from apps.speech.greedy import averaging_frames
 from apps.speech.report import SentenceScorer, WordScorer
-from apps.speech.sounds import read_sound
-from shared.app import Answer, App, Raw, Scorer
+from apps.speech.sounds import LARGEST, read_recording
+from shared.app import Answer, App, Averaging, Raw, Scorer
 from shared.data.class_weights import class_weights
 from shared.data.dataset import Dataset, Ragged, Split
+from shared.data.stored import Stored
 from shared.data.tables import lines_of, read_text
 from shared.errors import UserError
-from shared.evaluation.classification import label_json, most_likely
+from shared.evaluation.classification import averaging_labels, label_json, most_likely
 from shared.evaluation.report import Headline
 from shared.facts import Facts
 from shared.settings import DataSettings, FitSettings, refuse, setting
 from shared.signature import Tensor
 
 LOOKED_AT = 1000  # training clips from which the loudness of each band is taken
-OF_WORDS = {"class_weights": "sentences are no classes.", "label_smoothing": "CTC has no single targets to smooth."}
+OF_WORDS = {"causal": "only words are answered chunk by chunk.", "class_weights": "sentences are no classes.",
+            "label_smoothing": "CTC has no single targets to smooth."}
 OF_SENTENCES = {"symbols": "each is one class.", "lm_text": "no language model reads them."}
 LONGEST = 30  # seconds that are read of a clip where nothing is said
+LIKELY = 0.5  # probability from which a word that was heard is told
 
 
 @dataclass(kw_only=True)
 class Settings(FitSettings):
-    data: str = setting("sample", "sample (spoken digits), tfds:NAME, a folder for each word, or a table of files "
-                        "(.csv, .tsv, .jsonl) with a word or a sentence for each", metavar="DATA")
+    data: str = setting("sample", "sample (spoken digits), sample:joined (strings of them), tfds:NAME, a folder for "
+                        "each word, or a table of files (.csv, .tsv, .jsonl) with a word or a sentence for each",
+                        metavar="DATA")
     rate: int = setting(16_000, "samples a second that the network hears; files of another rate are resampled",
                         at_least=4000, at_most=48_000)
     symbols: Literal["characters", "words"] = setting(
@@ -49,12 +56,16 @@ class Settings(FitSettings):
     depth: int = setting(4, "blocks of separable", at_least=1, at_most=16)
     kernel: int = setting(9, "steps that the first block of separable sees at once; later ones see more",
                           advanced=True, at_least=3, at_most=63)
+    causal: bool = setting(False, "separable sees nothing that comes later; its file then also answers chunk by "
+                           "chunk, by the signature stream")
     recurrent_depth: int = setting(1, "recurrent layers", advanced=True, at_least=1, at_most=4)
     mels: int = setting(40, "bands of the features", at_least=8, at_most=128)
     window: float = setting(0.025, "seconds of a window", advanced=True, at_least=0.005, at_most=0.2)
     hop: float = setting(0.010, "seconds from a window to the next", advanced=True, at_least=0.002, at_most=0.1)
     coefficients: int = setting(0, "cepstral coefficients (MFCC) in place of the bands (0: the bands)", advanced=True,
                                 at_least=0, at_most=128)
+    normalize: Literal["data", "clip"] = setting(
+        "data", "bring each band to the mean of the training data, or of each clip: microphones then sound alike")
     speed: float = setting(0.1, "augmentation: largest change of speed, and pitch with it", at_least=0, at_most=0.5)
     shift: float = setting(0.1, "augmentation: largest shift, seconds", at_least=0, at_most=5)
     pitch: float = setting(0.0, "augmentation: how far bands are moved up or down, as a share of all: other voices at "
@@ -69,6 +80,7 @@ class Settings(FitSettings):
                                 at_least=0, at_most=1)
     mask_time: float = setting(0.15, "augmentation: longest stretch of time left out, as a share", at_least=0,
                                at_most=1)
+    speaker_head: bool = setting(False, "learn who speaks beside what is said; the shipped file does without")
     dropout: float = setting(0.2, "share of the last features dropped while training", at_least=0, at_most=0.9)
     block_dropout: float = setting(0.0, "share of a block's channels dropped while training", advanced=True,
                                    at_least=0, at_most=0.9)
@@ -85,10 +97,18 @@ class Speech(App):
     headline = Headline("accuracy")
     model_class = "apps.speech.model:build"
     file_types = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
+    standard_input = ("a sound from standard input: a file, or raw samples (signed 16-bit little-endian, one channel, "
+                      "at the model's rate)")
+    devices = {"microphone": "listen, and tell what is said until Ctrl-C (needs the package sounddevice)"}
 
     def check(self, settings: Any) -> None:
         if settings.coefficients > settings.mels:
             raise UserError(f"--coefficients {settings.coefficients}: at most as many as --mels, {settings.mels}.")
+        if settings.causal and settings.model != "separable":
+            raise UserError(f"--causal: {settings.model} looks at the whole clip; leave it out, or set --model "
+                            f"separable.")
+        if settings.causal and settings.normalize == "clip":
+            raise UserError("--causal: --normalize clip looks at the whole clip; leave one of them out.")
         if settings.pitch and settings.coefficients:
             raise UserError("--pitch moves bands, and --coefficients leaves none: leave one of them out.")
         if settings.noise_dir and not settings.noise:
@@ -112,9 +132,14 @@ class Speech(App):
         longest = int(np.diff(clips.offsets).max(initial=1)) / settings.rate
         values: dict[str, Any] = {"rate": settings.rate, "hop": settings.hop,
                                   "max_samples": round(settings.rate * (settings.seconds or min(longest, LONGEST)))}
+        if settings.causal:
+            values["chunk"] = chunk_size(round(settings.hop * settings.rate))
         looked_at = np.random.default_rng(0).permutation(len(train))[:LOOKED_AT]
         layer = features(settings.rate, settings)
-        made = np.concatenate([layer(to_float(clips.row(row))[None])[0].numpy() for row in looked_at])
+        rows = [layer(to_float(clips.row(row))[None])[0].numpy() for row in looked_at]
+        if settings.normalize == "clip":
+            rows = [row - row.mean(0) for row in rows if len(row)]
+        made = np.concatenate(rows)
         values["mean"] = made.mean(0).round(4).tolist() if len(made) else [0.0] * made.shape[1]
         values["std"] = (made.std(0).round(4) + 1e-3).tolist() if len(made) else [1.0] * made.shape[1]
         if dataset.labels:
@@ -135,21 +160,22 @@ class Speech(App):
     def scorer(self, facts: Facts) -> Scorer:
         return WordScorer(facts) if facts.get("labels") else SentenceScorer(facts)
 
-    def read_input(self, argument: str | Path, facts: Facts) -> Raw:
-        samples = read_sound(Path(argument), facts["rate"])
+    def from_standard_input(self, stream: TextIO) -> Iterable[Stored]:
+        return [Stored("Standard input", stream.buffer.read(2 * LARGEST + 1))]
+
+    def listen(self, device: str, facts: Facts) -> AbstractContextManager[Iterator[tuple[str, Raw]]]:
+        from apps.speech.microphone import microphone
+        return microphone(facts["rate"], facts["max_samples"])
+
+    def read_input(self, argument: str | Path | Stored, facts: Facts) -> Raw:
+        samples = read_recording(argument, facts["rate"])
         return {"samples": samples, "length": np.array(len(samples), np.int32)}
 
     def golden(self, facts: Facts) -> Raw:
-        """Tones, noise and silence of several lengths."""
-        size, rng = facts["max_samples"], np.random.default_rng(0)
-        time = np.arange(size) / facts["rate"]
-        rows = [0.3 * np.sin(2 * np.pi * 200 * (1 + time) * time), 0.5 * np.sin(2 * np.pi * 440 * time),
-                rng.normal(size=size) * 0.1, rng.normal(size=size) * np.sin(6 * time) * 0.1, np.zeros(size),
-                0.2 * np.sign(np.sin(2 * np.pi * 110 * time)), np.where(rng.random(size) < 1e-3, 0.9, 0.0),
-                rng.normal(size=size).cumsum() * 1e-3]
-        length = np.array([size, size // 2, size, size // 3, size, size * 2 // 3, size, 0], np.int32)
-        samples = np.stack(rows).clip(-1, 1).astype(np.float32)
-        return {"samples": np.where(np.arange(size) < length[:, None], samples, np.float32(0)), "length": length}
+        return data.made_up(facts["max_samples"], facts["rate"])
+
+    def ways(self, signatures: Mapping[str, Any]) -> dict[str, Any]:
+        return {"stream": by_chunks(signatures["stream"], signatures["stream"].inputs)}
 
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
         for start in starts(int(raw["length"]), facts["max_samples"]):
@@ -178,14 +204,26 @@ class Speech(App):
         joined = {name: np.concatenate([window[name] for window in windows]) for name in windows[0]}
         return {**joined, "count": np.array(len(joined["symbols"]), np.int32)}
 
+    def averaging(self, facts: list[Facts]) -> Averaging:
+        return averaging_labels(facts) if facts[0].get("labels") else averaging_frames(facts)
+
     def any_size(self, facts: Facts) -> str:
+        stream = (f" By the signature stream, {facts['chunk']} samples at a time are heard as they come: the state "
+                  f"that it gives goes in with the next; the first is 0, and 0 again forgets." if facts.get("chunk")
+                  else "")
         return (f"Give the samples as numbers from -1 to 1, {facts['rate']} a second, filled up with 0, and how many "
                 f"there are. Longer recordings than {facts['max_samples']} samples go in windows that overlap by a "
                 f"quarter: of words the surest counts, of sentences each symbol from the window in whose middle it "
-                f"stands.")
+                f"stands.{stream}")
 
     def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
         return most_likely(answer, facts["labels"]) if facts.get("labels") else data.text_of(answer, facts)
+
+    def heard(self, raw: Raw, answer: Answer, facts: Facts) -> str:
+        """Of words the likely ones: a window may hold none, or half of one."""
+        if not facts.get("labels"):
+            return self.show(raw, answer, facts)
+        return most_likely(answer, facts["labels"], 1) if answer["probabilities"].max() >= LIKELY else ""
 
     def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         if facts.get("labels"):

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from apps.speech.speakers import speaker_loss
+
 
 @keras.saving.register_keras_serializable("pocketconv")
 class CTCModel(keras.Model):
@@ -13,7 +15,8 @@ class CTCModel(keras.Model):
 
     Its inputs are a dictionary with `frames`, int32 `[n]`: how many steps of each example are used. Its outputs are
     logits `[n, t, symbols + 1]`, the last of them for "no symbol". Labels: int32 `[n, most]`, padded with -1. The loss
-    is the mean over examples of the negative log-likelihood; those whose labels do not fit their frames count 0.
+    is the mean over examples of the negative log-likelihood; those whose labels do not fit their frames count 0. With
+    a speaker's head outputs and labels are dictionaries of `said` and `speaker`, see `apps.speech.speakers`.
 
     Args:
         inputs, outputs: of the functional model.
@@ -29,7 +32,10 @@ class CTCModel(keras.Model):
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
                      training: bool = True) -> Any:
         frames = -(-x["frames"] // (1 << self.halved))
-        losses = ctc_loss(y, y_pred, frames)
+        if isinstance(y_pred, dict):
+            losses = ctc_loss(y["said"], y_pred["said"], frames) + speaker_loss(y["speaker"], y_pred["speaker"])
+        else:
+            losses = ctc_loss(y, y_pred, frames)
         if sample_weight is not None:
             losses *= tf.reshape(tf.cast(sample_weight, losses.dtype), tf.shape(losses))
         return tf.reduce_mean(losses) + sum(self.losses)

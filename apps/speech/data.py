@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import soxr
 
+from apps.speech.joined import strings
 from apps.speech.sounds import EXTENSIONS, read_all, read_sound
 from shared.app import Answer
 from shared.data.dataset import Column, Dataset, Ragged, Split
@@ -25,6 +26,8 @@ FILES = ("path", "file", "filename", "file_name", "audio", "clip", "wav", "audio
 TEXTS = ("text", "sentence", "transcript", "transcription")
 LABELS = ("label", "word", "class", "keyword", "command", "category")
 SPEAKERS = ("speaker", "client_id", "speaker_id", "user")
+SAMPLES = ("sample", "sample:joined")
+STRINGS = {"train": 1000, "validation": 100, "test": 200}  # that are made of the sample's words
 MOST_NOISE = 600  # seconds of recordings for noise
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -63,13 +66,15 @@ def load(settings: Any, facts: Facts | None = None) -> Dataset:
     if settings.data.startswith("tfds:"):
         splits, sentences = from_tfds(settings.data.removeprefix("tfds:"), settings.data_dir, rate)
     else:
-        clips, sentences = (sample(), False) if settings.data == "sample" else load_path(Path(settings.data))
+        clips, sentences = (sample(), False) if settings.data in SAMPLES else load_path(Path(settings.data))
         splits = {name: heard(name, own, rate, settings.max_bad, notes) for name, own in clips.items()}
+        if settings.data == "sample:joined":
+            splits, sentences = in_strings(splits, rate), True
     if facts and sentences == bool(facts.get("labels")):
         has, knows = ("sentences", "words") if sentences else ("words", "sentences")
         raise UserError(f"{settings.data} has {has}, but the model was trained on {knows}: name data of {knows} by "
                         f"--data.")
-    public = settings.data == "sample" or settings.data.startswith("tfds:")
+    public = settings.data in SAMPLES or settings.data.startswith("tfds:")
     return made(settings.data, splits, sentences, notes, facts.get("labels") if facts else None, public)
 
 
@@ -92,6 +97,19 @@ def sample() -> dict[str, Clips]:
             assert file
             splits[name].add(Stored(member, file.read()), DIGITS[int(digit)], speaker)
     return splits
+
+
+def in_strings(splits: dict[str, Heard], rate: int) -> dict[str, Heard]:
+    """Single words, joined to sentences of one speaker: the same ones every time."""
+    random, made = np.random.default_rng(2026), {}
+    for name, own in splits.items():
+        clips = [(own.samples.row(row).astype(np.float32) / 32768, word, speaker)
+                 for row, (word, speaker) in enumerate(zip(own.truth, own.speakers, strict=True))]
+        samples, truth, speakers = zip(*strings(clips, rate, STRINGS[name], random), strict=True)
+        values = np.concatenate([np.rint(row * 32767).astype(np.int16) for row in samples])
+        made[name] = Heard(Ragged(values, np.cumsum([0, *map(len, samples)])), list(truth), list(speakers),
+                           [f"{name} {number}" for number in range(len(truth))])
+    return made
 
 
 def made(name: str, splits: dict[str, Heard], sentences: bool, notes: list[str], labels: list[str] | None = None,
@@ -120,8 +138,8 @@ def made(name: str, splits: dict[str, Heard], sentences: bool, notes: list[str],
 
 
 def plain(text: str) -> str:
-    """A transcript in lower case, its words parted by single spaces."""
-    return " ".join(text.lower().split())
+    """A transcript in lower case, its words parted by single spaces; NUL is padding elsewhere, and none here."""
+    return " ".join(text.lower().replace("\0", " ").split())
 
 
 def load_path(top: Path) -> tuple[dict[str, Clips], bool]:
@@ -169,7 +187,11 @@ def from_tables(paths: dict[str, Path]) -> tuple[dict[str, Clips], bool]:
             found = next((place for place in (path.parent / where, path.parent / "clips" / where) if place.is_file()),
                          None)
             if found is None:
-                raise UserError(f"{path} line {line}: there is no file {where} beside the table, or in 'clips'.")
+                raise UserError(f"{path} line {line}: there is no file '{where}' beside the table, or in 'clips': put "
+                                f"it there, or take the line out.")
+            if label and not text and not said.strip():
+                raise UserError(f"{path} line {line}: the column '{label}' is empty: name the word, or take the line "
+                                f"out.")
             splits.setdefault(SPLITS[part.lower()], Clips()).add(found, said, who)
     if len(kinds) > 1:
         raise UserError(f"{' and '.join(map(str, paths.values()))} differ: one has sentences, the other single words.")
@@ -186,7 +208,8 @@ def from_transcripts(top: Path) -> Clips:
             found = next((path.parent / f"{name}{end}" for end in sorted(EXTENSIONS)
                           if (path.parent / f"{name}{end}").is_file()), None)
             if found is None:
-                raise UserError(f"{path} line {number}: there is no sound file {name} beside it.")
+                raise UserError(f"{path} line {number}: there is no sound file '{name}' beside it: put it there, "
+                                f"or take the line out.")
             clips.add(found, text, name.split("-")[0])
     return clips
 
@@ -201,7 +224,7 @@ def from_folders(top: Path) -> Clips:
                 clips.add(path, folder.name, speaker if mark else "")
     if not clips.sources:
         raise UserError(f"The folders in {top} hold no sounds: put {', '.join(sorted(EXTENSIONS))} files into a "
-                        f"folder for each word.")
+                        f"folder for each word, or name the table of their words or texts by --data.")
     return clips
 
 
@@ -219,6 +242,18 @@ def recordings(folder: Path, rate: int) -> np.ndarray:
     if not made:
         raise UserError(f"--noise-dir {folder} holds no sounds: put {', '.join(sorted(EXTENSIONS))} files into it.")
     return np.concatenate(made).astype(np.float32) / 32768
+
+
+def made_up(size: int, rate: int) -> dict[str, np.ndarray]:
+    """Tones, noise and silence of several lengths, as batched raw inputs: float32 `[8, size]`, int32 `[8]`."""
+    rng, time = np.random.default_rng(0), np.arange(size) / rate
+    rows = [0.3 * np.sin(2 * np.pi * 200 * (1 + time) * time), 0.5 * np.sin(2 * np.pi * 440 * time),
+            rng.normal(size=size) * 0.1, rng.normal(size=size) * np.sin(6 * time) * 0.1, np.zeros(size),
+            0.2 * np.sign(np.sin(2 * np.pi * 110 * time)), np.where(rng.random(size) < 1e-3, 0.9, 0.0),
+            rng.normal(size=size).cumsum() * 1e-3]
+    length = np.array([size, size // 2, size, size // 3, size, size * 2 // 3, size, 0], np.int32)
+    samples = np.stack(rows).clip(-1, 1).astype(np.float32)
+    return {"samples": np.where(np.arange(size) < length[:, None], samples, np.float32(0)), "length": length}
 
 
 # TensorFlow Datasets
@@ -285,17 +320,19 @@ def examine(dataset: Dataset, kind: str, frames: Callable[[np.ndarray], np.ndarr
     """
     notes, splits = [], dataset.splits
     speakers = {name: set(split.meta["speaker"]) - {""} for name, split in splits.items() if "speaker" in split.meta}
-    for name in ("validation", "test"):
-        if both := speakers.get(name, set()) & speakers.get("train", set()):
-            notes.append(f"{len(both)} of {len(speakers[name])} speakers of {name} are also in train ({min(both)}, "
-                         f"…): scores tell little of strangers.")
+    for name, others in (("validation", ["train"]), ("test", ["train", "validation"])):
+        known = set[str]().union(*(speakers.get(other, set()) for other in others))
+        if both := speakers.get(name, set()) & known:
+            notes.append(f"{len(both)} of {len(speakers[name])} speakers of {name} are also in {' or '.join(others)} "
+                         f"({min(both)}, …): scores tell little of strangers.")
     if "text" not in splits["train"].columns:
         return notes
     known = set("".join(texts(splits["train"])))
     for name, split in splits.items():
         said, files = texts(split), split.meta["file"]
         if empty := [file for text, file in zip(said, files, strict=True) if not text]:
-            notes.append(f"{len(empty)} transcript(s) of {name} are empty, the first: {empty[0]}.")
+            notes.append(f"{len(empty)} transcript(s) of {name} are empty, as if nothing were said, the first: "
+                         f"{empty[0]}.")
         if new := [(text, file) for text, file in zip(said, files, strict=True) if set(text) - known]:
             notes.append(f"{len(new)} transcript(s) of {name} have characters that training lacks, which are never "
                          f"answered, the first: {min(set(new[0][0]) - known)!r} in {new[0][1]}.")

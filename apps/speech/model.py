@@ -13,12 +13,17 @@ from apps.speech.data import recordings, symbols_in, texts
 from apps.speech.decoding import TUNED_ON, Decoder
 from apps.speech.frames import HALVED, MARGIN
 from apps.speech.networks import NETWORKS, by_clip, by_frame
+from apps.speech.speakers import count, numbered, speaker_loss, with_speaker
+from apps.speech.stream import states_of, stream
 from shared.classifier import Classifier
 from shared.data.dataset import Ragged, Split
 from shared.layers.log_mel import LogMel
-from shared.model import NETWORK, Model, Tensors
+from shared.model import NETWORK, Model, Signature, Tensors
 from shared.networks.blocks import Style
 from shared.signature import Tensor
+
+BLOCK = 128  # samples
+STREAMED = 50  # clips from whose chunks the ranges of int8 streams are taken
 
 
 class Sound(Model):
@@ -30,7 +35,9 @@ class Sound(Model):
     def __init__(self, settings: Any, facts: Any):
         super().__init__(settings, facts)
         self.features = features(facts["rate"], settings)
-        self.margin = round(MARGIN * facts["rate"])
+        margin = round(MARGIN * facts["rate"])
+        # Silence before and behind a clip. A causal network has as much before as its first window looks back.
+        self.margins = (self.features.window_size - self.features.hop_size, 0) if settings.causal else (margin, margin)
 
     @property
     def inputs(self) -> dict[str, Tensor]:
@@ -42,16 +49,22 @@ class Sound(Model):
 
     def preprocess(self, raw: Tensors) -> Tensors:
         samples, length = raw["samples"], raw["length"]
-        samples = tf.where(tf.range(samples.shape[1])[None] < length[:, None], samples, 0.0)
-        made = self.features(tf.pad(samples, [[0, 0], [self.margin, self.margin]]))
-        frames = self.features.frames(length + 2 * self.margin)
-        used = tf.range(made.shape[1])[None, :, None] < frames[:, None, None]
-        made = (made - self.facts["mean"]) / self.facts["std"]
-        return {"features": tf.where(used, made, 0.0), "frames": frames}
+        made = self.features(tf.pad(silenced(samples, length), [[0, 0], self.margins]))
+        frames = self.features.frames(length + sum(self.margins))
+        number = tf.range(made.shape[1])[None, :, None]
+        if self.settings.normalize == "clip":  # of what lies wholly within it
+            first = -(-self.margins[0] // self.features.hop_size)
+            count = self.features.frames(length - first * self.features.hop_size + self.margins[0])[:, None, None]
+            own = tf.where((number >= first) & (number < first + count), made, 0.0)
+            made -= tf.reduce_sum(own, 1, keepdims=True) / tf.cast(tf.maximum(count, 1), tf.float32)
+        return {"features": tf.where(number < frames[:, None, None], self.normalize(made), 0.0), "frames": frames}
+
+    def normalize(self, made: tf.Tensor) -> tf.Tensor:
+        return (made - self.facts["mean"]) / self.facts["std"]
 
     def encoded(self) -> tuple[dict[str, Any], Any, Any]:
         """Keras inputs, and what the network of `--model` makes of them: values and which of them count."""
-        size = self.facts["max_samples"] + 2 * self.margin
+        size = self.facts["max_samples"] + sum(self.margins)
         inputs = {"features": keras.Input(self.features.compute_output_shape((None, size))[1:], name="features"),
                   "frames": keras.Input([], dtype="int32", name="frames")}
         settings = self.settings
@@ -68,7 +81,10 @@ class Sound(Model):
             own = clips.row(row)[:size]
             place[:len(own)] = own
         length = np.minimum(np.diff(clips.offsets), size).astype(np.int32)
-        return Split({**train.columns, "samples": samples, "length": length}, train.meta)
+        columns: dict[str, Any] = {**train.columns, "samples": samples, "length": length}
+        if self.settings.speaker_head:
+            columns["speaker"] = numbered(train)
+        return Split(columns, train.meta)
 
     def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
         how, samples, length = self.settings, tf.cast(columns["samples"], tf.float32) / 32768, columns["length"]
@@ -94,6 +110,41 @@ class Sound(Model):
 class WordModel(Sound, Classifier):
     """One label a clip. Facts: `labels` too."""
 
+    def trainer(self, network: keras.Model, train: Split) -> keras.Model:
+        if not self.settings.speaker_head:
+            return network
+        return keras.Model(network.input, with_speaker(network, count(train)))
+
+    def losses(self) -> dict[str, Any]:
+        own = super().losses()
+        if not self.settings.speaker_head:
+            return own
+        return {"loss": {"said": own["loss"], "speaker": speaker_loss},
+                "weighted_metrics": {"said": own["weighted_metrics"]}}
+
+    def target(self, columns: Tensors) -> Any:
+        said = super().target(columns)
+        return {"said": said, "speaker": columns["speaker"]} if self.settings.speaker_head else said
+
+    def signatures(self, network: keras.Model) -> dict[str, Signature]:
+        made = super().signatures(network)
+        if self.settings.causal:
+            chunk = stream(self.features, self.normalize, network)
+
+            def answer(raw: Tensors) -> Tensors:
+                given = chunk.function(raw)
+                with tf.name_scope("postprocess"):
+                    return {**self.postprocess(given["logits"], None, network), "state": given["state"]}
+            made["stream"] = Signature(answer, chunk.inputs)
+        return made
+
+    def ranges(self, network: keras.Model, examples: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+        made = super().ranges(network, examples)
+        if self.settings.causal:
+            samples = examples["samples"][:STREAMED]
+            made["stream"] = states_of(stream(self.features, self.normalize, network), samples)
+        return made
+
     def network(self) -> keras.Model:
         inputs, x, used = self.encoded()
         logits = by_clip(x, used, len(self.facts["labels"]), self.settings.dropout)
@@ -107,8 +158,11 @@ class SentenceModel(Sound):
         inputs, x, used = self.encoded()
         return keras.Model(inputs, by_frame(x, used, len(self.facts["symbols"]), self.settings.dropout), name=NETWORK)
 
-    def trainer(self, network: keras.Model, train: Any) -> keras.Model:
-        return CTCModel(network.input, network.output, halved=HALVED)
+    def trainer(self, network: keras.Model, train: Split) -> keras.Model:
+        outputs = network.output
+        if self.settings.speaker_head:
+            outputs = with_speaker(network, count(train))
+        return CTCModel(network.input, outputs, halved=HALVED)
 
     def examples(self, train: Split) -> Split:
         made, kind = super().examples(train), self.facts["of"]
@@ -117,14 +171,15 @@ class SentenceModel(Sound):
         symbols = np.full((len(rows), max(map(len, rows))), -1, np.int32)
         for place, row in zip(symbols, rows, strict=True):
             place[:len(row)] = row
-        return Split({"samples": made.columns["samples"], "length": made.columns["length"], "symbols": symbols},
-                     made.meta)
+        columns = {name: column for name, column in made.columns.items() if name != "text"}
+        return Split({**columns, "symbols": symbols}, made.meta)
 
     def losses(self) -> dict[str, Any]:
         return {}
 
-    def target(self, columns: Tensors) -> tf.Tensor:
-        return columns["symbols"]
+    def target(self, columns: Tensors) -> Any:
+        said = columns["symbols"]
+        return {"said": said, "speaker": columns["speaker"]} if self.settings.speaker_head else said
 
     def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
         return greedy(outputs, -(-inputs["frames"] // (1 << HALVED)))
@@ -143,6 +198,19 @@ class SentenceModel(Sound):
         clips = [(given["log_probabilities"], said) for given, said in zip(answer(rows), truth, strict=True)
                  if "log_probabilities" in given]  # not of recordings in several windows
         return Decoder(self.facts).tuned(clips) if clips else {}
+
+
+def silenced(samples: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """0 behind the length. Counted block by block, or a file would hold the number of each sample.
+
+    Args:
+        samples: float32 `[n, size]`.
+        length: int32 `[n]`.
+    """
+    size = samples.shape[1]
+    blocks = tf.reshape(tf.pad(samples, [[0, 0], [0, -size % BLOCK]]), [-1, -(-size // BLOCK), BLOCK])
+    left = length[:, None, None] - BLOCK * tf.range(blocks.shape[1])[None, :, None]
+    return tf.reshape(tf.where(tf.range(BLOCK) < left, blocks, 0.0), [-1, blocks.shape[1] * BLOCK])[:, :size]
 
 
 def features(rate: int, settings: Any) -> LogMel:

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from shared.layers.causal_padding import CausalPadding
 from shared.networks.blocks import Style, convolution, separable
 from shared.networks.words import MeanOverTime
 
@@ -38,15 +39,27 @@ class Within(keras.layers.Layer):
 
 def convolutional(features: Any, frames: Any, settings: Any, style: Style) -> tuple[Any, Any]:
     """Time-channel separable convolutions with shortcuts (QuartzNet: Kriman et al. 2020,
-    https://arxiv.org/abs/1910.10261): all bands are channels; steps are halved once."""
+    https://arxiv.org/abs/1910.10261), behind two that go over time and frequency, so that a pattern is known at any
+    pitch; steps are halved once. Causal ones see no later step."""
+    def padded(x: Any, kernel: int) -> Any:
+        return CausalPadding(kernel - 1)(x) if settings.causal else x
+
+    def over_both(x: Any, layer: Callable[..., Any], filters: int, stride: tuple[int, int]) -> Any:
+        if settings.causal:
+            x = L.ZeroPadding2D(((0, 0), (1, 1)))(CausalPadding(2)(x))
+        return layer(x, style, filters, 3, stride, padding=padding)
+    padding = "valid" if settings.causal else "same"
     used = Within()(frames, features)
-    x = L.Multiply()([L.Reshape((features.shape[1], 1, features.shape[2]))(features), used])
-    x = convolution(x, style, settings.filters, (5, 1), (2, 1))
-    used = Within(1)(frames, x)
+    x = L.Multiply()([L.Reshape((-1, features.shape[2], 1))(features), used])
+    x = over_both(x, convolution, settings.filters // 4, (2, 2))
+    used = Within(1, name="used")(frames, x)
+    x = over_both(L.Multiply()([x, used]), separable, settings.filters // 2, (1, 2))
+    x = convolution(L.Reshape((-1, 1, x.shape[2] * x.shape[3]))(x), style, settings.filters, 1)
     for block in range(settings.depth):
-        kernel = 2 * (settings.kernel // 2 + block) + 1
-        y = separable(L.Multiply()([x, used]), style, settings.filters, (kernel, 1))
-        y = separable(L.Multiply()([y, used]), style, settings.filters, (kernel, 1))
+        kernel, y = 2 * (settings.kernel // 2 + block) + 1, x
+        for _ in range(2):
+            y = padded(L.Multiply()([y, used]), kernel)
+            y = separable(y, style, settings.filters, (kernel, 1), padding=padding)
         x = L.Add()([x, L.SpatialDropout2D(settings.block_dropout)(y)])
     return convolution(L.Multiply()([x, used]), style, 2 * settings.filters, (1, 1)), used
 
@@ -58,7 +71,7 @@ def recurrent(layer: Any) -> Callable[..., tuple[Any, Any]]:
         used = Within()(frames, features)
         x = L.Multiply()([L.Reshape((*features.shape[1:], 1))(features), used])
         x = convolution(x, style, settings.filters // 4, 3, 2)
-        used = Within(1)(frames, x)
+        used = Within(1, name="used")(frames, x)
         for filters in (settings.filters // 2, settings.filters // 2):
             x = convolution(L.Multiply()([x, used]), style, filters, 3, (1, 2))
         x = L.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
@@ -83,7 +96,7 @@ NETWORKS: dict[str, Callable[..., tuple[Any, Any]]] = {
 
 def by_clip(x: Any, used: Any, classes: int, dropout: float) -> Any:
     """One label a clip: logits `[n, classes]`."""
-    mean = MeanOverTime()(*(L.Reshape((values.shape[1], values.shape[3]))(values) for values in (x, used)))
+    mean = MeanOverTime()(*(L.Reshape((-1, values.shape[3]))(values) for values in (x, used)))
     return L.Dense(classes, dtype="float32", name="logits")(L.Dropout(dropout)(mean))
 
 

@@ -1,11 +1,13 @@
 """Audio files as mono samples of one rate: read safely, whatever their format, rate, channels and length."""
 
+import codecs
 import contextlib
 import io
 import math
 import mmap
 import os
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
@@ -23,8 +25,10 @@ EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
 FORMATS = frozenset({"WAV", "WAVEX", "RF64", "NIST", "FLAC", "OGG", "MP3"})  # NIST: what TIMIT calls .wav
 LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000
 LONGEST = 60.0  # seconds of a clip among many
+LARGEST = 1 << 28  # samples of a recording to be answered: half a gigabyte, 4.7 hours at 16 kHz
 BLOCK = 1 << 14  # values read at once, of all channels
 UNKNOWN = (1 << 63) - 1  # frames of a FLAC whose header says 0: it was written to a pipe
+ENDLESS = 0x7FFF_0000  # bytes of a WAV from which on its header means the same
 
 FULL = 32_767
 # A clip brought to full scale reaches it once or twice, and the shortest words have a thousand samples; of Speech
@@ -40,6 +44,7 @@ class _Sound(sf.SoundFile):
     and it believes the header's number of frames."""
 
     done = 0  # frames read
+    short = False  # the header of a WAV says more bytes than there are
 
     def seekable(self) -> bool:
         return False
@@ -62,6 +67,9 @@ def _opened(source: Source) -> Iterator[_Sound]:
     except OSError as error:
         raise UserError(f"{source} cannot be read ({error.strerror}): check the name.") from error
     with file:
+        if not file.seekable():
+            raise UserError(f"{source} is a pipe: give what comes out of it to standard input, and name -.")
+        short = _ends_early(file)
         try:
             sound = _Sound(_closed(file))
         except (sf.SoundFileError, TypeError) as error:  # TypeError: soundfile asks for the rate of a .raw
@@ -72,6 +80,7 @@ def _opened(source: Source) -> Iterator[_Sound]:
             if not LOWEST_RATE <= sound.samplerate <= HIGHEST_RATE:
                 raise UserError(f"{source} has a rate of {sound.samplerate} Hz: bring it to between {LOWEST_RATE} and "
                                 f"{HIGHEST_RATE}, or take it out.")
+            sound.short = short
             yield sound
 
 
@@ -95,6 +104,24 @@ def _closed(file: BinaryIO) -> BinaryIO:
     return view  # type: ignore[return-value]  # a map reads and seeks, which is all that is asked of it
 
 
+def _ends_early(file: BinaryIO) -> bool:
+    """Whether the header of a WAV says more bytes of samples than there are. (Of other formats, frames tell.)"""
+    size, at = file.seek(0, os.SEEK_END), 12
+    file.seek(0)
+    order = {b"RIFF": "<", b"RIFX": ">"}.get(file.read(4))
+    for _ in range(100 if order else 0):  # chunks; a hostile file may have millions
+        file.seek(at)
+        if len(head := file.read(8)) < 8:
+            break
+        name, count = struct.unpack(f"{order}4sI", head)
+        at += 8 + count + count % 2
+        if name == b"data":
+            file.seek(0)
+            return count < ENDLESS and at - count % 2 > size
+    file.seek(0)
+    return False
+
+
 def _pieces(sound: _Sound, source: Source, rate: int) -> Iterator[np.ndarray]:
     """int16 samples at `rate` as they come, until the file ends or breaks off."""
     stream = None if sound.samplerate == rate else soxr.ResampleStream(sound.samplerate, rate, 1)
@@ -116,13 +143,12 @@ def _pieces(sound: _Sound, source: Source, rate: int) -> Iterator[np.ndarray]:
 
 def _first(sound: _Sound, source: Source, rate: int, most: float) -> np.ndarray:
     """The first `most` samples, or all where there are fewer; no more is read than they need."""
-    pieces, total = [], 0
+    values = bytearray()  # grows in place: pieces to be joined would take twice the memory
     for piece in _pieces(sound, source, rate):
-        pieces.append(piece)
-        total += len(piece)
-        if total >= most:
+        values += piece.tobytes()
+        if len(values) >= 2 * most:
             break
-    return np.concatenate(pieces)[:int(min(most, total))]
+    return np.frombuffer(values, np.int16)[:int(min(most, len(values) // 2))]
 
 
 def read_sound(source: Source, rate: int, most_seconds: float = math.inf) -> np.ndarray:
@@ -144,19 +170,67 @@ def read_sound(source: Source, rate: int, most_seconds: float = math.inf) -> np.
         return _first(sound, source, rate, round(most_seconds * rate) if most_seconds < math.inf else math.inf)
 
 
-def blocks(source: Source, rate: int, size: int) -> Iterator[np.ndarray]:
-    """The samples of `read_sound`, int16 `[size]` after `[size]`, the last as short as it comes: for recordings of
-    any length in the memory of one block. Raises UserError as `read_sound` does, where the file's fault is met."""
-    with _opened(source) as sound:
-        held = np.empty(0, np.int16)
-        for piece in _pieces(sound, source, rate):
-            held = np.concatenate([held, piece])
-            whole = len(held) // size * size
-            yield from held[:whole].reshape(-1, size)
-            held = held[whole:]
-        if len(held):
-            yield held
+# What `predict` is given
 
+BEGINS = (b"RIFF", b"RIFX", b"RF64", b"NIST", b"fLaC", b"OggS", b"ID3",  # those that are read, and others that people
+          b"FORM", b".snd", b"caff", b"#!AMR", b"\x1aE\xdf\xa3")  # have: AIFF, AU, CAF, AMR, WebM
+# Three frames of layer III, of at most 1441 bytes each: the sample -1025 alone begins as one does.
+MP3 = re.compile(rb"(\xff[\xe2\xe3\xf2\xf3\xfa\xfb])[\x10-\xef](?:.{21,1439}?\1[\x10-\xef]){2}", re.DOTALL)
+
+
+def read_recording(source: Source, rate: int) -> np.ndarray:
+    """A recording to be answered, as int16 `[samples]`.
+
+    Args:
+        source: a file; or what standard input gave: the bytes of a file if they begin as one, else samples, signed
+            16-bit little-endian, one channel, at `rate`.
+        rate: samples a second of the answer.
+
+    Raises:
+        UserError: as `read_sound`; there are more than `LARGEST` samples; or bytes that are no samples.
+    """
+    if isinstance(source, Stored):
+        if len(source.content) > 2 * LARGEST:
+            raise _too_long(source, f"gives more than {2 * LARGEST >> 20} MB")
+        if not is_file(source.content):
+            return _raw(source, rate)
+    samples = read_sound(source, rate, (LARGEST + 1) / rate)
+    if len(samples) > LARGEST:
+        raise _too_long(source, f"is longer than {LARGEST / rate / 3600:.1f} hours")
+    return samples
+
+
+def _too_long(source: Source, what: str) -> UserError:
+    return UserError(f"{source} {what}: cut it into parts, e.g. by "
+                     f"ffmpeg -i FILE -f segment -segment_time 3600 part%d.wav.")
+
+
+def _raw(source: Stored, rate: int) -> np.ndarray:
+    """int16 samples as they are; what is surely none is refused."""
+    content = source.content
+    what = ("is empty" if not content else "is text" if _is_text(content[:4096]) else
+            f"has {len(content)} bytes, an odd number, where each raw sample takes two" if len(content) % 2 else "")
+    if what:
+        raise UserError(f"{source} {what}: pipe a WAV, FLAC, OGG or MP3 file into it, or raw samples as "
+                        f"arecord -t raw -f S16_LE -c 1 -r {rate} gives them; names of files are arguments.")
+    return np.frombuffer(content, "<i2").astype(np.int16, copy=False)
+
+
+def _is_text(head: bytes) -> bool:
+    """Names of files, say, which other apps take from standard input; silence has NUL bytes, noise is no UTF-8."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # its last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return len(head) >= 8 and "".join(text.split()).isprintable()
+
+
+def is_file(content: bytes) -> bool:
+    """Whether bytes begin as a sound file does, rather than with raw samples."""
+    return content.startswith(BEGINS) or content[4:8] == b"ftyp" or bool(MP3.match(content))  # ftyp: MP4
+
+
+# Checks of many clips
 
 class Checks:
     """Gathers what a person should know of a set of clips.
@@ -238,7 +312,8 @@ def read_all(sources: Sequence[Source], rate: int, max_bad: float,
         try:
             with _opened(source) as sound:
                 samples = _first(sound, source, rate, most + 1)
-                return samples, sound.samplerate, sound.channels, sound.done < sound.frames < UNKNOWN
+                broken = sound.short or sound.done < sound.frames < UNKNOWN
+                return samples, sound.samplerate, sound.channels, broken
         except UserError as error:
             return error
 

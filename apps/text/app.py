@@ -11,14 +11,14 @@ import numpy as np
 
 from apps.text import data
 from apps.text.report import TextScorer
-from shared.app import Answer, Raw
+from shared.app import Answer, Averaging, Raw
 from shared.data import plain_tokens
 from shared.data.class_weights import class_weights
 from shared.data.dataset import Dataset, Ragged, Split
 from shared.data.text_bytes import decoded, power_of_two, read_of
 from shared.data.word_vectors import coverage, read_vectors
 from shared.errors import UserError
-from shared.evaluation.classification import label_json, most_likely
+from shared.evaluation.classification import averaging_labels, label_json, most_likely
 from shared.evaluation.report import Headline
 from shared.facts import Facts
 from shared.settings import DataSettings, FitSettings, setting
@@ -153,6 +153,9 @@ class Text(TextApp):
                 read = bisect_right(range(read), spans[tokens][0],
                                     key=lambda size: len(decoded(raw["text"][:size]))) - 1
         return {**answer, "unread": np.array(whole - read)}
+
+    def averaging(self, facts: list[Facts]) -> Averaging:
+        return averaging_labels(facts)
 
     def any_size(self, facts: Facts) -> str:
         return (f"Give the text as UTF-8, one byte a number, filled up with 0; what is behind {facts['max_bytes']} "

@@ -11,6 +11,7 @@ from shared.cli.terminal import console, progress, result, tell
 from shared.data.dataset import Dataset
 from shared.errors import UserError
 from shared.evaluation.answering import answering
+from shared.evaluation.ensemble import Member, score_ensemble
 from shared.evaluation.predictors import Predictor, open_artifact
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
@@ -19,11 +20,14 @@ from shared.files import make_folder
 from shared.run import Run
 from shared.settings import DataSettings, setting
 
+DATE = "%Y-%m-%dT%H:%M:%S%z"
+
 
 def settings_class(app: App) -> type:
     return make_dataclass("EvaluateArguments", [
         ("artifact", list[str], field(default_factory=list, metadata={
-            "help": "a run, a SavedModel or a .tflite; more than one are compared [the latest run]",
+            "help": "a run, a SavedModel or a .tflite; more than one are compared, and their "
+                    "ensemble with them, where the app can average answers [the latest run]",
             "metavar": "PATH"})),
         ("data", Optional[str], setting(None, "sample, tfds:NAME or a path [what the artifact was trained on]",
                                         metavar="DATA")),
@@ -39,7 +43,9 @@ def settings_class(app: App) -> type:
 
 
 def run(app: App, arguments: Any) -> int:
-    reports = []
+    reports: list[Report] = []
+    members: list[Member] = []
+    runs: list[Run] = []
     if arguments.output:
         make_folder(arguments.output)
     named_all = arguments.artifact or [None]
@@ -52,11 +58,22 @@ def run(app: App, arguments: Any) -> int:
             answer = answering(app, predictor, predictor.inputs, predictor.facts)
             report = score(answer, split, app.scorer(predictor.facts), advance=advance, explain=True)
         report.about = {"app": app.name, "artifact": str(predictor.path), "kind": predictor.kind,
-                        "data": source.data, "split": arguments.split, "date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        keep(predictor, report, arguments, f"-{number}" if len(named_all) > 1 else "")
+                        "data": source.data, "split": arguments.split, "date": time.strftime(DATE)}
+        own = [Run(predictor.path)] if predictor.kind == "run" else []
+        keep(report, own, arguments, f"-{number}" if arguments.output and len(named_all) > 1 else "")
         show_report(report, app.headline, console)
         reports.append(report)
+        members.append(Member(predictor.facts, answer, split))
+        runs += own
     if len(reports) > 1:
+        if report_of_all := ensemble(app, members, arguments.split):
+            report_of_all.about = {**reports[0].about, "artifact": "ensemble", "kind": "ensemble",
+                                   "of": [report.about["artifact"] for report in reports],
+                                   "date": time.strftime(DATE)}
+            tell(f"The ensemble of these {len(members)}:")
+            keep(report_of_all, runs, arguments, "-ensemble")
+            show_report(report_of_all, app.headline, console)
+            reports.append(report_of_all)
         show_metrics({r.about["artifact"]: r.metrics for r in reports}, console,
                      f"{arguments.split} split")
     if arguments.json:
@@ -69,7 +86,7 @@ def data_of(app: App, predictor: Predictor, arguments: Any) -> DataSettings:
     what it was trained on would be scored."""
     kept = Run(predictor.path).settings(app) if predictor.kind == "run" else None
     data = arguments.data or (kept.data if kept else predictor.facts["data"])
-    if not (arguments.data or kept or data == "sample" or data.startswith("tfds:")):
+    if not (arguments.data or kept or data.partition(":")[0] in ("sample", "tfds")):
         raise UserError(f"{predictor.path} was trained on a folder named {data}: say by --data where it is.")
     return DataSettings(data=data, data_dir=arguments.data_dir or (kept.data_dir if kept else None),
                         limit=arguments.limit, max_bad=arguments.max_bad, **predictor.facts["splits"])
@@ -90,16 +107,23 @@ def pick(dataset: Dataset, name: str) -> Any:
     return split
 
 
-def keep(predictor: Predictor, report: Report, arguments: Any, mark: str) -> None:
-    """Files the report: where asked, else beside the run; every look at the test split is logged in the run."""
-    folder = Path(arguments.output) if arguments.output else None
-    if predictor.kind == "run":
-        own = Run(Path(predictor.path))
-        if arguments.split == "test":
+def ensemble(app: App, members: list[Member], split: str) -> Report | None:
+    """The report of all artifacts as one, or a sentence why there is none; nothing where the app has no ensembles."""
+    try:
+        with progress(f"{split} split, ensemble", len(members[0].split)) as advance:
+            return score_ensemble(app, members, advance)
+    except UserError as error:
+        tell(f"No ensemble: {error}")
+        return None
+
+
+def keep(report: Report, runs: list[Run], arguments: Any, mark: str) -> None:
+    """Files the report: where asked, else beside the first run; every look at the test split is logged in the runs."""
+    if arguments.split == "test":
+        for own in runs:
             own.append("test_scorings.jsonl", {**report.about, "metrics": report.metrics})
-        folder = folder or own.folder / "evaluations"
+    folder = Path(arguments.output) if arguments.output else runs[0].folder / "evaluations" if runs else None
     if folder:
-        stem = f"{arguments.split}-{Path(report.about['data'].replace(':', '-')).name}"
-        stem += mark if arguments.output else ""
+        stem = f"{arguments.split}-{Path(report.about['data'].replace(':', '-')).name}{mark}"
         report.save(folder, stem)
         tell(f"Report and figures: {folder / stem}.json, {folder / stem}/")

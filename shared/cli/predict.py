@@ -1,9 +1,7 @@
 """The verb `predict`."""
 
-import io
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import field, make_dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -13,7 +11,7 @@ from shared.cli.artifacts import meant
 from shared.cli.evaluate import fits
 from shared.cli.terminal import progress, result, tell
 from shared.errors import UserError
-from shared.evaluation.answering import answering
+from shared.evaluation.answering import Answering, answering
 from shared.evaluation.predictors import Predictor, open_artifact
 from shared.files import make_folder, write_atomically
 from shared.settings import setting
@@ -22,30 +20,37 @@ from shared.settings import setting
 def settings_class(app: App) -> type:
     return make_dataclass("PredictArguments", [
         ("inputs", list[str], field(default_factory=list, metadata={
-            "help": "raw inputs: files, folders of files, or - for one a line from standard input",
+            "help": f"raw inputs: files, folders of files, or - for {app.standard_input}",
             "positional": True, "metavar": "INPUT"})),
         ("artifact", Optional[str], setting(None, "a run, a SavedModel or a .tflite [the latest run]",
                                             metavar="PATH")),
         ("output", Optional[str], setting(None, "folder for answers that are files (masks, overlays)", metavar="DIR")),
         ("force", bool, setting(False, "replace files of that name in --output")),
         ("threads", int, setting(0, "threads of a .tflite (0: all)", at_least=0, at_most=256)),
-        ("json", bool, setting(False, "one JSON object a line"))], kw_only=True)
+        ("json", bool, setting(False, "one JSON object a line")),
+        *((device, bool, setting(False, says)) for device, says in app.devices.items())], kw_only=True)
 
 
 def run(app: App, arguments: Any) -> int:
     """Answers every input it can; a bad one is told and counted, and the exit status is then 2."""
-    if not arguments.inputs:
-        raise UserError(f"Name what to answer, e.g. `pocketconv {app.name} predict FILE`, or - for standard input.")
+    device = next((name for name in app.devices if getattr(arguments, name)), None)
+    if device and (arguments.inputs or arguments.output):
+        raise UserError(f"--{device} prints what it hears: leave out all inputs and --output.")
+    if not arguments.inputs and not device:
+        ways = ", ".join(["or - for standard input", *(f"or --{name}" for name in app.devices)])
+        raise UserError(f"Name what to answer, e.g. `pocketconv {app.name} predict FILE`, {ways}.")
     predictor = open_artifact(meant(app, arguments.artifact), app, arguments.threads)
     fits(app, predictor)
     if arguments.output:
         make_folder(arguments.output)
     written: set[Path] = set()
     answer_rows = answering(app, predictor, predictor.inputs, predictor.facts)
+    if device:
+        return listen(app, device, predictor, answer_rows, arguments.json)
     bad = 0
     for named in arguments.inputs:
         try:
-            inputs = standard_input() if named == "-" else app.inputs(named)
+            inputs = app.from_standard_input(sys.stdin) if named == "-" else app.inputs(named)
         except UserError as error:
             tell(str(error))
             bad += 1
@@ -56,7 +61,7 @@ def run(app: App, arguments: Any) -> int:
                     raw = app.read_input(argument, predictor.facts)
                     [answer] = answer_rows([raw])
                     if arguments.output:
-                        inside = os.path.relpath(argument, named) if os.path.isdir(named) else Path(argument).name
+                        inside = os.path.relpath(argument, named) if os.path.isdir(named) else Path(str(argument)).name
                         place = Path(arguments.output) / inside
                         written |= write(app, raw, answer, predictor, place, arguments.force, written)
                 except UserError as error:
@@ -86,8 +91,14 @@ def write(app: App, raw: Raw, answer: Answer, predictor: Predictor, place: Path,
     return set(files)
 
 
-def standard_input() -> Iterator[str]:
-    """Its lines, as they come; empty ones are passed over. Bytes that are no UTF-8 are kept as in arguments."""
-    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "surrogateescape":
-        sys.stdin.reconfigure(errors="surrogateescape")
-    return (line.rstrip("\n") for line in sys.stdin if line.strip())
+def listen(app: App, device: str, predictor: Predictor, answer_rows: Answering, as_json: bool) -> int:
+    """Answers what a device gives until it ends, or Ctrl-C."""
+    with app.listen(device, predictor.facts) as inputs:
+        tell("Listening; Ctrl-C ends it.")
+        for name, raw in inputs:
+            [answer] = answer_rows([raw])
+            if as_json:
+                result({"input": name, **app.to_json(raw, answer, predictor.facts)})
+            elif said := app.heard(raw, answer, predictor.facts):
+                result(f"{name}: {said}")
+    return 0

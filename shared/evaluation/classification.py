@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from shared.app import Answer, Scorer
+from shared.app import Answer, Averaging, Scorer
+from shared.errors import UserError
 from shared.evaluation.confusion import most_confused, shown_classes
 from shared.evaluation.report import Curve, Figure, Gallery, Matrix, Report
+from shared.facts import Facts
 
 BINS = 15
 
@@ -118,6 +120,38 @@ class ClassificationScorer(Scorer):
                 "Worst mistakes", [row["picture"] for row in worst],
                 [f"{row['truth']}, not {row['predicted']} ({100 * row['confidence']:.0f} %)" for row in worst])
         return figures
+
+
+def averaging_labels(facts: list[Facts]) -> Averaging:
+    """`averaged`, for `App.averaging`. Raises UserError where the artifacts do not know the same labels."""
+    if any(own.get("labels") != facts[0].get("labels") for own in facts):
+        raise UserError("the artifacts know different classes, or have them in a different order.")
+    return averaged
+
+
+def averaged(answers: list[Answer]) -> Answer:
+    """The answer of an ensemble: the mean of its members' log-probabilities, which is the geometric mean of their
+    probabilities, with the sum made 1 again.
+
+    Args:
+        answers: of each member, `probabilities` float32 `[classes]`; 0 counts as the smallest normal float32, so that
+            one member alone rules nothing out for certain.
+
+    Returns:
+        `label` int32 and `probabilities` float32 `[classes]`, as the graphs give them.
+
+    Reference:
+        Genest and Zidek 1986 (https://doi.org/10.1214/ss/1177013825): the logarithmic opinion pool.
+
+    Example:
+        >>> both = [{"probabilities": np.float32([0.5, 0.5])}, {"probabilities": np.float32([0.8, 0.2])}]
+        >>> averaged(both)["probabilities"].round(3).tolist()
+        [0.667, 0.333]
+    """
+    given = np.array([answer["probabilities"] for answer in answers], np.float64)
+    logs = np.log(np.maximum(given, np.finfo(np.float32).tiny)).mean(0)
+    shares = np.exp(logs - logs.max())
+    return {"label": np.array(logs.argmax(), np.int32), "probabilities": (shares / shares.sum()).astype(np.float32)}
 
 
 def label_json(answer: Answer, labels: list[str]) -> dict[str, Any]:

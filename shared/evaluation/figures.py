@@ -3,29 +3,35 @@
 import io
 import logging
 import warnings
+import wave
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
 
-from shared.evaluation.report import Curve, Figure, Gallery, Matrix, Report
+from shared.evaluation.report import Curve, Drawn, Gallery, Matrix, Report, Sounds
 from shared.files import write_atomically
 
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 BLUE, GREY = "#2a6f97", "#adb5bd"
+WIDE = 700  # pixels of a picture that has a row to itself, or its writing could not be read
 
 
-def draw(figure: Figure) -> Drawing:
-    """A matplotlib figure of any figure of a report."""
+def draw(figure: Drawn) -> Drawing:
+    """A matplotlib figure of any figure of a report that is no sound."""
     if isinstance(figure, Matrix):
         return _matrix(figure)
     return _curve(figure) if isinstance(figure, Curve) else _gallery(figure)
 
 
 def save_figures(report: Report, folder: Path) -> None:
-    """Writes each figure as NAME.png."""
+    """Writes each figure as NAME.png; sounds as NAME/01.wav and so on."""
     for name, figure in report.figures.items():
+        if isinstance(figure, Sounds):
+            for number, clip in enumerate(figure.clips, 1):
+                write_atomically(folder / name / f"{number:02}.wav", wav(clip, figure.rate))
+            continue
         buffer = io.BytesIO()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a label in a script that the font lacks is shown as boxes
@@ -33,7 +39,7 @@ def save_figures(report: Report, folder: Path) -> None:
         write_atomically(folder / f"{name}.png", buffer.getvalue())
 
 
-def to_image(figure: Figure, dpi: int = 90) -> np.ndarray:
+def to_image(figure: Drawn, dpi: int = 90) -> np.ndarray:
     """The figure as uint8 `[height, width, 3]`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -42,6 +48,17 @@ def to_image(figure: Figure, dpi: int = 90) -> np.ndarray:
         canvas = FigureCanvasAgg(drawing)
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def wav(clip: np.ndarray, rate: int) -> bytes:
+    """The content of a WAV file of int16 `[samples]`, `rate` of them a second."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(clip.astype("<i2").tobytes())
+    return buffer.getvalue()
 
 
 def short(label: str, most: int = 16) -> str:
@@ -101,15 +118,22 @@ def _curve(figure: Curve) -> Drawing:
 
 def _gallery(figure: Gallery) -> Drawing:
     aspect = max(1.0, float(np.median([picture.shape[1] / picture.shape[0] for picture in figure.pictures] or [1])))
-    columns = 6 if aspect < 1.4 else 3 if aspect < 1.8 else 2 if aspect < 5 else 1
+    whole = max((picture.shape[1] for picture in figure.pictures), default=0) > WIDE
+    columns = 1 if whole or aspect >= 5 else 6 if aspect < 1.4 else 3 if aspect < 1.8 else 2
     width, size = 9.3 / columns, 7 if columns == 6 else 8
     columns = min(columns, max(1, len(figure.pictures)))
     rows = max(1, -(-len(figure.pictures) // columns))
-    drawing = Drawing((width * columns, (width / aspect + 0.3) * rows + 0.4), layout="constrained")
+    heights = [width / aspect] * rows
+    if whole:  # pictures of unlike height get their own
+        heights = [width * picture.shape[0] / picture.shape[1] for picture in figure.pictures]
+    for row in range(rows):
+        above = figure.captions[row * columns:(row + 1) * columns]
+        heights[row] += 0.3 + 0.15 * max((caption.count("\n") for caption in above), default=0)
+    drawing = Drawing((width * columns, sum(heights) + 0.4), layout="constrained")
     drawing.suptitle(figure.title)
-    for axes in drawing.subplots(rows, columns, squeeze=False).flat:
+    for axes in drawing.subplots(rows, columns, squeeze=False, height_ratios=heights).flat:
         axes.set_axis_off()
     for axes, picture, caption in zip(drawing.axes, figure.pictures, figure.captions, strict=False):
         axes.imshow(picture, cmap="gray" if picture.ndim == 2 else None, vmin=0, vmax=255)
-        axes.set_title(short(caption, int(118 * width / size)), fontsize=size)
+        axes.set_title("\n".join(short(line, int(118 * width / size)) for line in caption.split("\n")), fontsize=size)
     return drawing

@@ -109,19 +109,24 @@ class TFLitePredictor(RowByRow):
 
     Args:
         threads: of LiteRT; 0 for as many as there are processors.
+        signature: which one is called.
+
+    Attributes:
+        signatures: names of all.
     """
 
     kind = "tflite"
 
-    def __init__(self, path: str | os.PathLike, threads: int = 0):
+    def __init__(self, path: str | os.PathLike, threads: int = 0, signature: str = "serving_default"):
         model, record, facts = unpack(path)
-        super().__init__(path, record["app"], facts, inputs_of(record))
+        super().__init__(path, record["app"], facts, inputs_of(record, signature))
+        self.signatures = list(record["signatures"])
         from ai_edge_litert.interpreter import Interpreter
         try:
             with quiet():
                 interpreter = Interpreter(model_content=model, num_threads=threads or os.cpu_count())
                 interpreter.allocate_tensors()  # delegates speak up here
-                self.runner = interpreter.get_signature_runner("serving_default")
+                self.runner = interpreter.get_signature_runner(signature)
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{path} cannot be loaded by LiteRT: export the run again.") from error
 

@@ -68,7 +68,18 @@ class Gallery:
     captions: list[str]
 
 
-Figure = Matrix | Curve | Gallery
+@dataclass(frozen=True)
+class Sounds:
+    """Clips to be listened to, with captions; clips stay out of the JSON. The same ones at every scoring of a run."""
+
+    title: str
+    clips: list[np.ndarray]  # int16 [samples]
+    rate: int  # samples a second
+    captions: list[str]
+
+
+Drawn = Matrix | Curve | Gallery
+Figure = Drawn | Sounds
 
 
 @dataclass
@@ -78,7 +89,7 @@ class Report:
     Args:
         metrics: single figures by the field's names (`accuracy`, `f1`, `mean_iou`).
         tables: rows by name, each a dict by column (`classes`: label, precision, recall, f1, support).
-        figures: what is drawn, by file stem (`confusion`, `reliability`, `mistakes`).
+        figures: what is drawn or played, by file stem (`confusion`, `reliability`, `mistakes`, `sounds`).
         examples: how many were scored.
         about: artifact, data, split, date: filled in by who ran it.
     """
@@ -90,10 +101,10 @@ class Report:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The record without its pictures; what is no finite number becomes null."""
+        """The record without its pictures and clips; what is no finite number becomes null."""
         def plain(value: Any) -> Any:
             if isinstance(value, dict):
-                return {key: plain(item) for key, item in value.items() if key != "pictures"}
+                return {key: plain(item) for key, item in value.items() if key not in ("pictures", "clips")}
             if isinstance(value, list | tuple):
                 return [plain(item) for item in value]
             if isinstance(value, np.ndarray | np.generic):
@@ -104,7 +115,7 @@ class Report:
                 "tables": plain(self.tables), "figures": figures}
 
     def save(self, folder: Path, name: str = "report") -> None:
-        """Writes NAME.json and NAME/*.png."""
+        """Writes NAME.json, NAME/*.png, and NAME/*/*.wav of what is played."""
         from shared.evaluation.figures import save_figures
         write_atomically(folder / f"{name}.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False))
         save_figures(self, folder / name)

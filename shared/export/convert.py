@@ -61,17 +61,23 @@ def _convert_here(saved_model: str, variant: str, calibration: str | None = None
     if variant != "int8" or calibration is None:
         return made.convert()
 
-    columns = bytes_to_arrays(Path(calibration).read_bytes())
+    given: dict[str, dict[str, np.ndarray]] = {}
+    for name, column in bytes_to_arrays(Path(calibration).read_bytes()).items():
+        key, tensor = name.split("/", 1)
+        given.setdefault(key, {})[tensor] = column
 
     def examples() -> Any:
-        for row in range(len(next(iter(columns.values())))):
-            yield {name: column[row:row + 1] for name, column in columns.items()}
+        for key, columns in given.items():
+            for row in range(len(next(iter(columns.values())))):
+                example = {name: column[row:row + 1] for name, column in columns.items()}
+                yield (key, example) if len(given) > 1 else example
 
     made.representative_dataset = examples
     # Integers inside the network only: preprocess, softmax and decoding lose most by eight bits and gain nothing.
     from ai_edge_litert.interpreter import Interpreter
-    tensors = Interpreter(model_content=converter().convert()).get_tensor_details()
-    outside = [tensor["name"] for tensor in tensors if NETWORK not in tensor["name"]]
+    plain = Interpreter(model_content=converter().convert())
+    outside = [tensor["name"] for graph in range(plain.num_subgraphs()) for tensor in plain.get_tensor_details(graph)
+               if NETWORK not in tensor["name"]]
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=outside)
     debugger = tf.lite.experimental.QuantizationDebugger(converter=made, debug_dataset=examples, debug_options=options)
     return debugger.get_nondebug_quantized_model()

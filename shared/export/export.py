@@ -111,7 +111,8 @@ def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[s
     calibration, rounded = folder / "calibration.npz", folder / "rounded"
     ranges = list(islice(pieces(app, model, train.select(np.sort(chosen)), facts), CALIBRATION))
     columns = {name: np.stack([piece[name] for piece in ranges]) for name in model.inputs}
-    calibration.write_bytes(arrays_to_bytes(columns))
+    calibration.write_bytes(arrays_to_bytes({f"{key}/{name}": column for key, given in model.ranges(
+        network, columns).items() for name, column in given.items()}))
     if model.loops and "int8" in variants:
         batches = (model.preprocess({name: tf.constant(column[row:row + 32]) for name, column in columns.items()})
                    for row in range(0, len(ranges), 32))

@@ -79,6 +79,14 @@ def prove(app: App, file: Path, variant: str, reference: float, golden: Raw, val
     if not row["drop"] <= most:  # NaN fails too
         row["reason"] = row["reason"] or (f"{app.headline.key} {app.headline.show(row['score'])}, against "
                                           f"{app.headline.show(reference)} in Keras: more than --max-drop allows")
+    if len(predictor.signatures) > 1:
+        opened = {name: TFLitePredictor(file, signature=name) for name in predictor.signatures}
+        for name, predict in app.ways(opened).items():
+            way = score(answering(app, predict, predictor.inputs, facts), validation, app.scorer(facts))
+            row[f"{name}_score"] = value = way.metrics[app.headline.key]
+            if not drop(app.headline, reference, value) <= most:
+                row["reason"] = row["reason"] or (f"by the signature {name} {app.headline.key} "
+                                                  f"{app.headline.show(value)}: more than --max-drop allows")
     row["passed"] = row["reason"] is None
     return Proof(row, answers)
 

@@ -45,20 +45,22 @@ class Style:
 
 
 def convolution(x: Any, style: Style, filters: int, kernel: Size = 3, stride: Size = 1, activate: bool = True,
-                rate: int = 1) -> Any:
+                rate: int = 1, padding: str = "same") -> Any:
     """Convolution, batch normalisation, activation: `[n, h, w, c]` to `[n, h / stride, w / stride, filters]`.
 
     Args:
         rate: distance between the taps of the kernel (atrous convolution), for stride 1.
+        padding: `valid` where `x` is padded already.
     """
-    x = L.Conv2D(filters, kernel, stride, padding="same", dilation_rate=rate, use_bias=False, **style.kernel())(x)
+    x = L.Conv2D(filters, kernel, stride, padding=padding, dilation_rate=rate, use_bias=False, **style.kernel())(x)
     x = BatchNormalization(momentum=style.momentum)(x)
     return L.Activation(style.activation)(x) if activate else x
 
 
-def separable(x: Any, style: Style, filters: int, kernel: Size = 3, stride: Size = 1, rate: int = 1) -> Any:
+def separable(x: Any, style: Style, filters: int, kernel: Size = 3, stride: Size = 1, rate: int = 1,
+              padding: str = "same") -> Any:
     """Depthwise then pointwise convolution, each normalised and activated (MobileNet: Howard et al. 2017)."""
-    x = L.DepthwiseConv2D(kernel, stride, padding="same", dilation_rate=rate, use_bias=False,
+    x = L.DepthwiseConv2D(kernel, stride, padding=padding, dilation_rate=rate, use_bias=False,
                           depthwise_initializer=style.initializer, depthwise_regularizer=style.penalty())(x)
     x = L.Activation(style.activation)(BatchNormalization(momentum=style.momentum)(x))
     return convolution(x, style, filters, 1)

@@ -1,6 +1,7 @@
 """What happens round the steps of `keras.Model.fit`: scoring, saving, going on, logging, stopping."""
 
 import json
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -12,12 +13,13 @@ import tensorflow as tf
 
 from shared.errors import UserError
 from shared.evaluation.figures import to_image
-from shared.evaluation.report import Headline, Report
+from shared.evaluation.report import Headline, Report, Sounds
 from shared.evaluation.show import markdown_table
 from shared.run import Run
 from shared.training.checkpoints import Checkpoints
 from shared.training.feed import Feed
 
+DRAW_SECONDS = 60
 # What Keras' callbacks keep between epochs. Not all of __dict__: they negate their min_delta once a process.
 STATE = ("wait", "best", "best_epoch", "stopped_epoch", "cooldown_counter")
 
@@ -192,7 +194,10 @@ class Resume(keras.callbacks.Callback):
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Training and validation curves in one chart each, learning rate, speed, and the report's figures.
+    """Training and validation curves in one chart each, learning rate, speed, and the report's figures and tables.
+
+    Pictures are drawn at the first and the last epoch, and once a minute between: of short epochs they would take a
+    third. Sounds are the same at every scoring: they are written at the first one of a process.
 
     Args:
         run: whose folder `tensorboard/` gets `train` and `validation`.
@@ -202,7 +207,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, run: Run, validate: Validate, examples: int):
         super().__init__()
-        self.validate, self.examples = validate, examples
+        self.validate, self.examples, self.played, self.drawn = validate, examples, False, -math.inf
         self.train = tf.summary.create_file_writer(str(run.tensorboard / "train"))
         self.validation = tf.summary.create_file_writer(str(run.tensorboard / "validation"))
 
@@ -227,11 +232,20 @@ class TensorBoard(keras.callbacks.Callback):
         with self.validation.as_default():
             for key, value in report.metrics.items():
                 tf.summary.scalar(f"epoch/{'loss' if key == 'log_loss' else key}", value, step)
+            due = time.monotonic() - self.drawn > DRAW_SECONDS or step == self.params["epochs"]
+            self.drawn = time.monotonic() if due else self.drawn
             for name, figure in report.figures.items():
-                tf.summary.image(f"report/{name}", to_image(figure)[None], step)
+                if not isinstance(figure, Sounds):
+                    if due:
+                        tf.summary.image(f"report/{name}", to_image(figure)[None], step)
+                elif not self.played:
+                    for number, (clip, caption) in enumerate(zip(figure.clips, figure.captions, strict=True), 1):
+                        tf.summary.audio(f"report/{name}/{number:02}", clip[None, :, None].astype(np.float32) / 32768,
+                                         figure.rate, step, description=caption)
+            self.played = True
             for name, rows in report.tables.items():
-                if rows:
-                    tf.summary.text(f"report/{name}", markdown_table(rows), step)
+                if rows:  # by other names than the figures: TensorBoard shows one kind of thing by a name
+                    tf.summary.text(f"tables/{name}", markdown_table(rows), step)
         self.train.flush()
         self.validation.flush()
 

@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 import tensorflow as tf
 
 from apps.speech import data
 from apps.speech.app import Settings, Speech, starts, to_float
-from apps.speech.report import SentenceScorer, WordScorer, spectrogram
+from apps.speech.report import SentenceScorer, WordScorer
 from shared.data.dataset import Ragged, Split
 from shared.data.text_bytes import to_bytes
 from shared.errors import UserError
@@ -50,8 +51,9 @@ def built(sentences=False, **options):
 
 
 @pytest.mark.parametrize("model,sentences", EACH)
-def test_what_stands_behind_a_clip_changes_nothing(model, sentences):
-    made, network, _ = built(sentences, model=model)
+@pytest.mark.parametrize("normalize", ["data", "clip"])
+def test_what_stands_behind_a_clip_changes_nothing(model, sentences, normalize):
+    made, network, _ = built(sentences, model=model, normalize=normalize)
     pipeline, size = made.pipeline(network), made.facts["max_samples"]
     rng = np.random.default_rng(2)
     samples = rng.normal(size=(4, size)).astype(np.float32) * 0.1
@@ -83,10 +85,33 @@ def test_every_network_learns_words_and_sentences(model, sentences):
     assert trainer.history.history["loss"][-1] < first
 
 
+@pytest.mark.parametrize("sentences", [False, True])
+def test_a_second_head_learns_who_speaks_and_is_not_served(sentences):
+    made, network, dataset = built(sentences, speaker_head=True, dropout=0.0,
+                                   class_weights="none" if sentences else "balanced")
+    split = dataset.splits["train"]
+    examples = made.examples(Split(split.columns, {"speaker": ["ann", "bob", "bob", "ann", "ann", ""]}))
+    examples.columns["samples"][1:3] //= 10  # Bob speaks softly
+    assert examples.columns["speaker"].tolist() == [0, 1, 1, 0, 0, -1]
+    trainer = made.trainer(network, examples)
+    trainer.compile(keras.optimizers.Adam(0.01), **made.losses())
+    columns = {name: tf.constant(column) for name, column in examples.columns.items() if name != "text"}
+    inputs = made.preprocess({**columns, "samples": tf.cast(columns["samples"], tf.float32) / 32768})
+    weights = () if sentences else (made.weight(columns),)
+    batches = tf.data.Dataset.from_tensors((inputs, made.target(columns), *weights)).repeat(60)
+    trainer.fit(batches, epochs=1, steps_per_epoch=60, verbose=0)
+    heard = trainer(inputs, training=True)["speaker"]
+    assert heard.shape == (6, 2) and heard.numpy().argmax(1)[:5].tolist() == [0, 1, 1, 0, 0]
+    served = network(inputs, training=False)
+    assert served.shape[-1] == (4 if sentences else 3) and "speaker" not in {layer.name for layer in network.layers}
+    with pytest.raises(UserError, match="--speaker-head needs two speakers"):
+        made.examples(Split(split.columns, {"speaker": ["ann"] * 6}))
+
+
 def test_features_of_training_clips_have_mean_0_and_deviation_1():
     made, _, dataset = built()
     examples = made.examples(dataset.splits["train"])
-    made.margin = 0
+    made.margins = 0, 0
     inputs = made.preprocess({"samples": tf.constant(to_float(examples.columns["samples"])),
                               "length": tf.constant(examples.columns["length"])})
     used = np.concatenate([row[:count] for row, count in zip(inputs["features"].numpy(), inputs["frames"].numpy(),
@@ -94,6 +119,22 @@ def test_features_of_training_clips_have_mean_0_and_deviation_1():
     np.testing.assert_allclose(used.mean(0), 0, atol=0.01)
     np.testing.assert_allclose(used.std(0), 1, atol=0.01)
     assert not inputs["features"].numpy()[0, inputs["frames"][0]:].any()
+
+
+@pytest.mark.parametrize("loud", [0.5, 4.0])
+def test_each_clip_may_have_its_own_mean(loud):
+    made, _, dataset = built(normalize="clip")
+    examples = made.examples(dataset.splits["train"])
+    samples, length = to_float(examples.columns["samples"]), examples.columns["length"]
+    inputs, louder = (made.preprocess({"samples": tf.constant(given), "length": tf.constant(length)})
+                      for given in (samples, samples * loud))
+    for row, given, other, count in zip(samples, inputs["features"].numpy(), louder["features"].numpy(), length,
+                                        strict=True):
+        plain = made.features(row[None, :count])[0].numpy()
+        first, size = 10, len(plain)  # 0.1 s of silence, windows of 0.01 s
+        np.testing.assert_allclose(given[first:first + size], (plain - plain.mean(0)) / made.facts["std"], atol=1e-3)
+        np.testing.assert_allclose(other[first:first + size], given[first:first + size], atol=2e-3)
+    assert np.abs(made.facts["mean"]).max() < 1e-3
 
 
 def test_a_longer_recording_is_cut_and_a_shorter_one_filled_up():
@@ -122,6 +163,26 @@ def test_the_sample_is_spoken_digits_of_six_speakers():
     assert len(set(test.meta["speaker"])) == 6
     assert test.meta["file"][0] == "0_george_0.flac" and test.columns["label"][0] == 0
     assert (np.bincount(test.columns["label"]) == 30).all()
+
+
+def test_the_sample_joined_is_strings_of_one_speakers_words():
+    words, dataset = (data.load(Settings(data=name, rate=RATE)) for name in ("sample", "sample:joined"))
+    assert {name: len(split) for name, split in dataset.splits.items()} == data.STRINGS
+    again = data.load(Settings(data="sample:joined", rate=RATE)).splits["test"].columns["samples"]
+    assert np.array_equal(again.values, dataset.splits["test"].columns["samples"].values)
+    test, spoken, single = dataset.splits["test"], data.texts(dataset.splits["test"]), words.splits["test"]
+    assert {len(text.split()) for text in spoken} == set(range(3, 8)) and not dataset.labels and dataset.public
+    # Its words are found in it, in their order, as clips of that speaker.
+    whole = test.columns["samples"].row(0).astype(float)
+    found = {}
+    for row, (label, speaker) in enumerate(zip(single.columns["label"], single.meta["speaker"], strict=True)):
+        clip = single.columns["samples"].row(row).astype(float)
+        if speaker == test.meta["speaker"][0] and len(clip) < len(whole):
+            alike = scipy.signal.correlate(whole, clip, "valid", "fft")
+            at = int(alike.argmax())
+            if alike[at] > 0.95 * np.linalg.norm(clip) * np.linalg.norm(whole[at:at + len(clip)]):
+                found[at] = data.DIGITS[label]
+    assert [found[at] for at in sorted(found)] == spoken[0].split()
 
 
 def test_a_folder_for_each_word(tmp_path):
@@ -181,11 +242,13 @@ def test_words_are_not_sentences():
 # Reports and answers
 
 def test_sentences_are_scored_by_their_words():
-    facts = Facts({"symbols": [" ", "a", "b"], "of": "characters"})
+    facts = Facts({"symbols": [" ", "a", "b"], "of": "characters", "rate": RATE, "hop": 0.01})
     scorer = SentenceScorer(facts)
     for index, (truth, symbols) in enumerate([("a b", [1, 0, 2]), ("ab b", [1, 0, 2, 0, 1]), ("b", [])]):
-        answer = {"symbols": np.array([*symbols, -1, -1]), "count": np.array(len(symbols))}
-        scorer.update({"text": np.frombuffer(truth.encode(), np.uint8), "meta": {"index": index, "speaker": "s"}},
+        answer = {"symbols": np.array([*symbols, -1, -1]), "count": np.array(len(symbols)),
+                  "frames": np.arange(len(symbols) + 2)}
+        scorer.update({"samples": np.zeros(900, np.int16), "length": np.array(900),
+                       "text": np.frombuffer(truth.encode(), np.uint8), "meta": {"index": index, "speaker": "s"}},
                       answer)
     report = scorer.report()  # of five words one is another, one more and one missing
     assert report.metrics["word_error_rate"] == pytest.approx(3 / 5)
@@ -280,13 +343,6 @@ def test_a_long_recording_of_words_is_what_its_surest_window_says():
     assert APP.join({"length": np.array(150)}, iter(answers), {}, facts)["label"] == 1
 
 
-def test_the_picture_of_a_tone_is_dark_at_its_height():
-    tone = (np.sin(2 * np.pi * 1000 * np.arange(4000) / RATE) * 10_000).astype(np.int16)
-    picture = spectrogram({"samples": tone, "length": np.array(4000)}, RATE)
-    assert picture.dtype == np.uint8 and picture.shape[0] == 128
-    assert abs(127 - picture.mean(1).argmin() - 1000 / (RATE / 256)) <= 1
-
-
 def test_a_run_gives_log_probabilities_and_behind_the_last_frame_nothing_is_said():
     made, network, dataset = built(sentences=True)
     size = made.facts["max_samples"]
@@ -295,7 +351,7 @@ def test_a_run_gives_log_probabilities_and_behind_the_last_frame_nothing_is_said
     answers = made.pipeline(network, details=True)(raw)
     given = answers["log_probabilities"].numpy()
     np.testing.assert_allclose(np.exp(given).sum(-1), 1, atol=1e-5)
-    last = -(-int(made.features.frames(1000 + 2 * made.margin)) // 2)
+    last = -(-int(made.features.frames(1000 + sum(made.margins))) // 2)
     assert (given[1, last:, -1] == 0).all() and (given[1, last:, :-1] < -1e8).all() and (given[1, :last, -1] < 0).all()
     validation = dataset.splits["train"]
     rows = iter([{"log_probabilities": given[0]}] * 6)

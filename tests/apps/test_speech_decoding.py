@@ -13,7 +13,7 @@ SENTENCES = ["bin blue", "set red", "bin red"] * 5
 
 def facts(kind, **more):
     symbols = sorted({symbol for text in SENTENCES for symbol in (text.split() if kind == "words" else text)})
-    return Facts({"symbols": symbols, "of": kind, "sentences": SENTENCES, **more})
+    return Facts({"symbols": symbols, "of": kind, "sentences": SENTENCES, "rate": 8000, "hop": 0.01, **more})
 
 
 def spoken(text, known, rng, unsure=0.0):
@@ -48,8 +48,10 @@ def test_what_is_said_clearly_comes_out_and_what_is_not_is_guessed_by_the_langua
 def test_a_run_is_scored_by_both_and_a_file_by_its_own_answers():
     known, rng = facts("words", alpha=0.5, beta=0.0), np.random.default_rng(1)
     symbols = known["symbols"]
-    example = {"text": np.frombuffer(b"set red", np.uint8), "meta": {"index": 0}}
-    answer = {"symbols": np.array([symbols.index("bin"), symbols.index("red")]), "count": np.array(2)}
+    example = {"samples": np.zeros(800, np.int16), "length": np.array(800),
+               "text": np.frombuffer(b"set red", np.uint8), "meta": {"index": 0}}
+    answer = {"symbols": np.array([symbols.index("bin"), symbols.index("red")]), "frames": np.array([1, 2]),
+              "count": np.array(2)}
     own, both = SentenceScorer(known), SentenceScorer(known)
     own.update(example, answer)
     both.update(example, {**answer, "log_probabilities": spoken("set red", known, rng)})

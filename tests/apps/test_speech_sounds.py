@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 from scipy import signal
 
-from apps.speech.sounds import BLOCK, FORMATS, Checks, blocks, read_all, read_sound
+from apps.speech.sounds import BLOCK, FORMATS, Checks, read_all, read_sound
 from shared.data.stored import Stored
 from shared.errors import UserError
 
@@ -46,9 +46,6 @@ def refused(source, *words, rate=RATE):
     sentence = str(error.value)
     assert sentence.startswith(str(source)) and sentence.endswith(".") and "\n" not in sentence
     assert all(word in sentence for word in words), sentence
-    with pytest.raises(UserError) as other:
-        list(blocks(source, rate, 100))
-    assert str(other.value) == sentence
 
 
 # What is read
@@ -163,18 +160,6 @@ def test_rates_outside_of_speech_are_refused(rate, good):
 
 # Long files
 
-@pytest.mark.parametrize("size", [1, 999, 8_000, 10**6])
-@pytest.mark.parametrize("rate", [RATE, 11_025])
-@pytest.mark.parametrize("form, subtype", [("WAV", "PCM_16"), ("FLAC", "PCM_16"), *LOSSY])
-def test_blocks_are_the_whole_in_parts(form, subtype, rate, size):
-    stereo = np.stack([NOISE, NOISE[::-1]], 1)[:10_000 if size == 1 else None]
-    source = Stored("clip", encoded(stereo, form, subtype))
-    parts, whole = list(blocks(source, rate, size)), read_sound(source, rate)
-    assert all(len(part) == size for part in parts[:-1]) and 1 <= len(parts[-1]) <= size
-    assert all(part.dtype == np.int16 for part in parts)
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-
-
 @pytest.mark.parametrize("rate", [RATE, 8_000])
 def test_a_limit_gives_the_beginning(rate):
     source = wave(encoded(NOISE))
@@ -197,7 +182,6 @@ def test_an_hour_takes_no_more_memory_than_is_asked_for(hour):
     tracemalloc.start()
     try:
         assert len(read_sound(hour, 8_000, 10)) == 80_000
-        assert sum(len(part) for part in blocks(hour, 4_000, 4_000)) == 3_600 * 4_000
         with pytest.raises(UserError, match="longer than 60 s"):
             read_all([hour], 8_000, 0.0)
         _, peak = tracemalloc.get_traced_memory()
@@ -260,7 +244,6 @@ def test_of_a_truncated_file_what_is_there_is_read(form, subtype, share):
     found = read_sound(source, RATE)
     assert (share - 0.2) * len(long) < len(found) < (share + 0.03) * len(long)  # whole pages, whole frames
     np.testing.assert_array_equal(found, whole[:len(found)])
-    np.testing.assert_array_equal(np.concatenate(list(blocks(source, RATE, 1_000))), found)
 
 
 def test_a_short_flac_that_is_truncated_gives_its_whole_frames():
@@ -426,6 +409,45 @@ def test_what_the_checks_find_is_among_the_notes():
     one_note(notes[1:2], 1, "other rate", "8000 Hz")
     one_note(notes[2:3], 1, "cut", "before their header says")
     assert len(notes) == 3
+
+
+def listed(content):
+    """A WAV with another chunk, of an odd length and one to fill it up, before its samples."""
+    at = content.index(b"data")
+    return content[:at] + b"LIST" + struct.pack("<I", 5) + b"data!\0" + content[at:]
+
+
+@pytest.mark.parametrize("content", [
+    encoded(NOISE), encoded(NOISE, subtype="FLOAT"), encoded(NOISE, subtype="PCM_U8"), encoded(NOISE, "WAVEX"),
+    encoded(NOISE, subtype="IMA_ADPCM"), listed(encoded(NOISE))],
+    ids=["PCM_16", "FLOAT", "PCM_U8", "WAVEX", "IMA_ADPCM", "chunks"])
+def test_a_wav_that_ends_before_its_header_says_is_noted(tmp_path, content):
+    path = tmp_path / "cut.wav"
+    for lacking in (1, 1_000, len(content) // 2):
+        path.write_bytes(content[:-lacking])
+        _, _, notes = read_all([wave(content, "whole"), path, wave(content[:-lacking])], RATE, 0.0)
+        one_note(notes, 2, path, "end before their header says")
+    assert read_all([wave(content), wave(content + b"LIST\0\0\0\0")], RATE, 0.0)[2] == []
+
+
+def test_a_cut_wav_of_big_endian_is_noted():
+    file = io.BytesIO()
+    sf.write(file, NOISE, RATE, format="WAV", subtype="PCM_16", endian="BIG")
+    content = file.getvalue()
+    ragged, _, notes = read_all([wave(content), wave(content[:-1_000], "cut")], RATE, 0.0)
+    np.testing.assert_array_equal(ragged.row(0), NOISE)
+    one_note(notes, 1, "cut", "end before their header says")
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFF_F000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF])
+def test_what_a_pipe_writes_of_a_length_it_does_not_know_is_no_note(size):
+    assert read_all([wave(with_size(encoded(NOISE), size))], RATE, 0.0)[2] == []
+
+
+def test_an_odd_number_of_bytes_need_not_be_filled_up():
+    content = encoded(NOISE[:999], subtype="PCM_U8")
+    assert len(content) % 2 == 0
+    assert read_all([wave(content), wave(content[:-1])], RATE, 0.0)[2] == []
 
 
 def test_the_decoder_does_not_speak_to_standard_error(capfd):

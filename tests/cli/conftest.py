@@ -2,6 +2,7 @@ import contextlib
 import functools
 import io
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,18 +51,35 @@ def small(tmp_path_factory):
     return SimpleNamespace(home=home, run=run, out=out.getvalue(), err=err.getvalue())
 
 
-@pytest.fixture(scope="session")
-def answer(small):
-    """Probabilities by the saved network and NumPy alone, of uint8 images [n, 28, 28, 1]."""
+def answer_of(run):
+    """Probabilities by the saved network of a run and NumPy alone, of uint8 images [n, 28, 28, 1]."""
     import keras
-    facts = json.loads((small.run / "facts.json").read_text())
-    network = keras.models.load_model(small.run / "model.keras", compile=False)
+    facts = json.loads((run / "facts.json").read_text())
+    network = keras.models.load_model(run / "model.keras", compile=False)
 
     def probabilities(images):
         logits = network.predict((images / 255 - facts["mean"]) / facts["std"], verbose=0).astype(np.float64)
         shares = np.exp(logits - logits.max(-1, keepdims=True))
         return shares / shares.sum(-1, keepdims=True)
     return probabilities
+
+
+@pytest.fixture(scope="session")
+def answer(small):
+    return answer_of(small.run)
+
+
+@pytest.fixture
+def other(small, tmp_path):
+    """A copy of the small run whose network is another one, and its probabilities as `answer` has the run's."""
+    import keras
+    run = shutil.copytree(small.run, tmp_path / "other")
+    network = keras.models.load_model(run / "model.keras", compile=False)
+    rng = np.random.default_rng(0)
+    for variable in network.trainable_variables:
+        variable.assign(variable + 0.3 * rng.normal(size=variable.shape) * np.std(variable))
+    network.save(run / "model.keras")
+    return SimpleNamespace(run=run, answer=answer_of(run))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from scipy.stats import gmean
 
 from apps import APPS
 from apps.mnist.app import Mnist
@@ -122,7 +123,7 @@ def test_evaluate_json_is_one_value_and_right(command, copy, truth):
 def test_several_artifacts_give_a_list_and_a_comparison(command, copy, tflite):
     out, err = command("mnist", "evaluate", "--data", "sample", "--split", "validation", "--limit", "50",
                        "--artifact", "run", "--artifact", tflite(), "--json")
-    first, second = json.loads(out)
+    first, second, _ = json.loads(out)  # and their ensemble
     assert (first["artifact"], second["artifact"]) == ("run", str(tflite()))
     assert (first["kind"], second["kind"]) == ("run", "tflite")
     assert first["examples"] == second["examples"] == 50
@@ -135,7 +136,44 @@ def test_the_reports_of_several_artifacts_are_all_written(command, copy, tflite)
     command("mnist", "evaluate", "--data", "sample", "--split", "validation", "--limit", "50",
             "--artifact", "run", "--artifact", tflite(), "--output", "out")
     kept = [json.loads(path.read_text())["artifact"] for path in (copy.parent / "out").rglob("*.json")]
-    assert sorted(kept) == sorted(["run", str(tflite())])
+    assert sorted(kept) == sorted(["run", str(tflite()), "ensemble"])
+    assert (copy.parent / "out" / "validation-sample-ensemble" / "confusion.png").exists()
+
+
+def test_the_ensemble_of_several_artifacts_answers_by_their_geometric_mean(command, copy, other, truth, answer):
+    from shared.settings import DataSettings
+    labels, shares = truth
+    images = Mnist().dataset(DataSettings(data="sample")).splits["test"].columns["image"]
+    mean = gmean([shares, other.answer(images)])
+    mean /= mean.sum(1, keepdims=True)
+    assert (mean.argmax(1) != shares.argmax(1)).any()
+    out, err = command("mnist", "evaluate", "--artifact", "run", "--artifact", "other", "--json")
+    first, second, both = json.loads(out)
+    assert (both["artifact"], both["kind"], both["of"]) == ("ensemble", "ensemble", ["run", "other"])
+    assert (both["data"], both["split"], both["examples"]) == ("sample", "test", SAMPLE_TEST)
+    assert both["metrics"]["accuracy"] == pytest.approx((mean.argmax(1) == labels).mean())
+    assert both["metrics"]["log_loss"] == pytest.approx(-np.log(mean[np.arange(len(labels)), labels]).mean(), abs=1e-4)
+    table = err[err.rindex("test split"):]
+    assert f"{both['metrics']['accuracy']:.4f}" in table and "ensemble" in table
+    # Kept in the first run beside its own report, and told in the log of each run whose test split was looked at.
+    kept = {path.name: json.loads(path.read_text()) for path in (copy / "evaluations").glob("*.json")}
+    assert kept == {"test-sample.json": first, "test-sample-ensemble.json": both}
+    for run, own in ((copy, first), (other.run, second)):
+        rows = [json.loads(line) for line in (run / "test_scorings.jsonl").read_text().splitlines()]
+        assert [row["artifact"] for row in rows] == [own["artifact"], "ensemble"]
+        assert rows[1]["metrics"] == both["metrics"] and rows[1]["of"] == ["run", "other"]
+
+
+def test_runs_of_other_seeds_whose_test_splits_were_drawn_are_no_ensemble(command, copy, other):
+    """One may have learned from what the other is tested on; of sorted data the truth alone does not tell."""
+    for name in ("settings.yaml", "facts.json"):
+        content = yaml.safe_load((other.run / name).read_text())
+        content.get("splits", content)["seed"] = 7
+        (other.run / name).write_text(json.dumps(content))
+    out, err = command("mnist", "evaluate", "--artifact", "run", "--artifact", "other", "--json")
+    assert [report["artifact"] for report in json.loads(out)] == ["run", "other"]
+    (line,) = [line for line in err.splitlines() if "nsemble" in line]
+    assert line.startswith("No ensemble: ") and "different examples" in line
 
 
 def test_scorings_of_the_test_split_are_logged_in_the_run(command, copy):

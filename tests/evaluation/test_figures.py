@@ -88,6 +88,19 @@ def test_a_gallery_shows_each_picture_with_its_caption():
     assert [axes.get_title() for axes in draw(figure).axes] == ["stop", "go"]
 
 
+def test_wide_pictures_keep_their_pixels_however_many_lines_they_and_their_captions_have():
+    pictures = [np.full((height, 900, 3), 255, "uint8") for height in (150, 600)]
+    for picture in pictures:
+        picture[:, ::3] = 0  # thin lines, which shrinking to half would make grey
+    drawing = draw(Gallery("Wide", pictures, ["one\ntwo\nthree", "four"]))
+    drawing.draw_without_rendering()
+    boxes = [axes.get_window_extent() for axes in drawing.axes]
+    assert [axes.get_title() for axes in drawing.axes] == ["one\ntwo\nthree", "four"]
+    for box, picture in zip(boxes, pictures, strict=True):
+        assert box.width / drawing.dpi > 8.5 and abs(box.height / box.width - len(picture) / 900) < 0.01
+    assert boxes[0].y0 > boxes[1].y1
+
+
 def test_grey_pictures_keep_their_shades():
     figure = Gallery("Dim", [np.full((9, 9), 100, "uint8")], [""])
     assert (to_image(figure) == 100).all(2).sum() > 1000

@@ -1,5 +1,6 @@
 import io
 import json
+import wave
 
 import numpy as np
 import pytest
@@ -7,11 +8,12 @@ from PIL import Image
 from rich.console import Console
 
 from shared.evaluation.marked_spans import Span, marked
-from shared.evaluation.report import Curve, Gallery, Headline, Matrix, Report
+from shared.evaluation.report import Curve, Gallery, Headline, Matrix, Report, Sounds
 from shared.evaluation.show import show_report
 
 NAN = float("nan")
 PICTURES = [np.full((8, 8), 200, "uint8"), np.zeros((6, 9, 3), "uint8")]
+CLIPS = [np.array([0, 1, -1, 32767, -32768], np.int16), np.zeros(0, np.int16)]
 
 
 def full():
@@ -21,7 +23,8 @@ def full():
                 "mistakes": []},
         figures={"confusion": Matrix("C", ["a", "b"], ["a", "b"], [[3, 0], [NAN, 2]], "truth", "predicted"),
                  "reliability": Curve("R", "x", "y", [0.1, 0.9], {"accuracy": [NAN, 1.0]}, True, [0, 5]),
-                 "mistakes": Gallery("M", PICTURES, ["one", "two"])},
+                 "mistakes": Gallery("M", PICTURES, ["one", "two"]),
+                 "sounds": Sounds("S", CLIPS, 8000, ["five", "nothing"])},
         examples=5, about={"app": "mnist", "best": np.float64(NAN), "pair": (1, NAN)})
 
 
@@ -39,9 +42,10 @@ def test_json_has_no_nan_and_survives_the_way_there_and_back():
     assert (record["app"], record["best"], record["pair"], record["examples"]) == ("mnist", None, [1, None], 5)
 
 
-def test_json_has_the_captions_and_no_pictures():
-    gallery = strict(full())["figures"]["mistakes"]
-    assert gallery == {"title": "M", "captions": ["one", "two"]}
+def test_json_has_the_captions_and_neither_pictures_nor_clips():
+    figures = strict(full())["figures"]
+    assert figures["mistakes"] == {"title": "M", "captions": ["one", "two"]}
+    assert figures["sounds"] == {"title": "S", "rate": 8000, "captions": ["five", "nothing"]}
 
 
 def test_the_report_itself_keeps_its_numbers_and_pictures():
@@ -57,12 +61,18 @@ def test_saving_writes_the_json_and_a_sound_picture_a_figure(name, tmp_path):
     assert json.loads((tmp_path / "run" / f"{name}.json").read_text(encoding="utf-8")) == report.to_json()
     assert {path.name for path in (tmp_path / "run").iterdir()} == {name, f"{name}.json"}
     written = {path.name: path for path in (tmp_path / "run" / name).iterdir()}
-    assert written.keys() == {f"{figure}.png" for figure in report.figures}
+    folder = written.pop("sounds")
+    assert written.keys() == {f"{figure}.png" for figure in report.figures if figure != "sounds"}
     for path in written.values():
         with Image.open(path) as image:
             image.load()
             assert image.format == "PNG" and min(image.size) > 150
             assert len(np.unique(np.asarray(image.convert("L")))) > 10
+    assert {path.name for path in folder.iterdir()} == {"01.wav", "02.wav"}
+    for number, clip in enumerate(CLIPS, 1):
+        with wave.open(str(folder / f"{number:02}.wav")) as file:
+            assert file.getparams()[:4] == (1, 2, 8000, len(clip))
+            assert file.readframes(len(clip)) == clip.tobytes()
 
 
 def test_saving_again_replaces(tmp_path):
