@@ -67,7 +67,7 @@ class Settings(FitSettings):
     normalize: Literal["data", "clip"] = setting(
         "data", "bring each band to the mean of the training data, or of each clip: microphones then sound alike")
     speed: float = setting(0.1, "augmentation: largest change of speed, and pitch with it", at_least=0, at_most=0.5)
-    shift: float = setting(0.1, "augmentation: largest shift, seconds", at_least=0, at_most=5)
+    shift: float = setting(0.1, "augmentation: largest shift, and silence behind, seconds", at_least=0, at_most=5)
     pitch: float = setting(0.0, "augmentation: how far bands are moved up or down, as a share of all: other voices at "
                            "the same speed (not of MFCC)", at_least=0, at_most=0.5)
     noise: float = setting(10.0, "augmentation: decibels that noise lies below a clip, at least (0: no noise)",

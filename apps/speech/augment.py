@@ -31,13 +31,14 @@ def stretch(samples: tf.Tensor, length: tf.Tensor, keys: tf.Tensor, share: float
 
 
 def shift(samples: tf.Tensor, length: tf.Tensor, keys: tf.Tensor, most: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Each clip up to `most` samples later, silence before it, or earlier, its begin cut off."""
+    """Each clip up to `most` samples later, silence before it, or earlier, its begin cut off; and up to `most` samples
+    of silence behind it, as a stream has them."""
     size = samples.shape[1]
-    by = tf.cast(uniform(keys, 1, (), -most, most), tf.int32)
+    by, more = (tf.cast(uniform(keys, draw, (), low, most), tf.int32) for draw, low in ((1, -most), (5, 0)))
     place = tf.range(size)[None] - by[:, None]
     moved = tf.where(place >= 0, tf.gather(samples, tf.clip_by_value(place, 0, size - 1), axis=1, batch_dims=1), 0.0)
-    longer = tf.clip_by_value(length + by, 0, size)
-    return tf.where(tf.range(size)[None] < longer[:, None], moved, 0.0), longer
+    end = tf.clip_by_value(length + by, 0, size)
+    return tf.where(tf.range(size)[None] < end[:, None], moved, 0.0), tf.minimum(end + more, size)
 
 
 def noise(samples: tf.Tensor, length: tf.Tensor, keys: tf.Tensor, ratio: float,

@@ -27,15 +27,17 @@ def test_a_stretched_tone_has_another_pitch_and_length():
 
 
 def test_a_shifted_clip_is_the_same_later_or_without_its_begin():
-    clip = np.zeros((30, 50), np.float32)
+    clip = np.zeros((60, 50), np.float32)
     clip[:, :20] = np.arange(1, 21)
-    made, length = augment.shift(tf.constant(clip), tf.constant([20] * 30), tf.constant(np.arange(30), tf.uint32), 8)
-    seen = set()
+    made, length = augment.shift(tf.constant(clip), tf.constant([20] * 60), tf.constant(np.arange(60), tf.uint32), 8)
+    moved, behind = set(), set()
     for row, count in zip(made.numpy(), length.numpy(), strict=True):
-        by = count - 20
-        seen.add(int(by))
-        assert row[:count].tolist() == [*[0] * max(0, by), *range(1 + max(0, -by), 21)] and not row[count:].any()
-    assert min(seen) < -3 and max(seen) > 3
+        end = int(row.argmax()) + 1
+        by = end - 20
+        moved.add(by)
+        behind.add(int(count) - end)
+        assert row[:end].tolist() == [*[0] * max(0, by), *range(1 + max(0, -by), 21)] and not row[end:].any()
+    assert -8 <= min(moved) < -3 and 8 > max(moved) > 3 and min(behind) == 0 and 5 < max(behind) < 8
 
 
 def test_noise_lies_so_much_below_and_only_within_the_clip():
