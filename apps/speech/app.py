@@ -54,22 +54,22 @@ class Settings(FitSettings):
     filters: int = setting(64, "channels of the convolutions; of recurrent layers in each direction", at_least=4,
                            at_most=1024)
     depth: int = setting(4, "blocks of separable", at_least=1, at_most=16)
-    kernel: int = setting(9, "steps that the first block of separable sees at once; later ones see more",
+    kernel: int = setting(5, "steps that the first block of separable sees at once; later ones see more",
                           advanced=True, at_least=3, at_most=63)
     causal: bool = setting(False, "separable sees nothing that comes later; its file then also answers chunk by "
                            "chunk, by the signature stream")
     recurrent_depth: int = setting(1, "recurrent layers", advanced=True, at_least=1, at_most=4)
     mels: int = setting(40, "bands of the features", at_least=8, at_most=128)
-    window: float = setting(0.025, "seconds of a window", advanced=True, at_least=0.005, at_most=0.2)
-    hop: float = setting(0.010, "seconds from a window to the next", advanced=True, at_least=0.002, at_most=0.1)
+    window: float = setting(0.040, "seconds of a window", advanced=True, at_least=0.005, at_most=0.2)
+    hop: float = setting(0.020, "seconds from a window to the next", advanced=True, at_least=0.002, at_most=0.1)
     coefficients: int = setting(0, "cepstral coefficients (MFCC) in place of the bands (0: the bands)", advanced=True,
                                 at_least=0, at_most=128)
     normalize: Literal["data", "clip"] = setting(
         "data", "bring each band to the mean of the training data, or of each clip: microphones then sound alike")
     speed: float = setting(0.1, "augmentation: largest change of speed, and pitch with it", at_least=0, at_most=0.5)
     shift: float = setting(0.1, "augmentation: largest shift, and silence behind, seconds", at_least=0, at_most=5)
-    pitch: float = setting(0.0, "augmentation: how far bands are moved up or down, as a share of all: other voices at "
-                           "the same speed (not of MFCC)", at_least=0, at_most=0.5)
+    pitch: float = setting(0.05, "augmentation: how far bands are moved up or down, as a share of all: other voices "
+                           "at the same speed (not of MFCC)", at_least=0, at_most=0.5)
     noise: float = setting(10.0, "augmentation: decibels that noise lies below a clip, at least (0: no noise)",
                            at_least=0, at_most=100)
     noise_dir: Optional[str] = setting(None, "folder of recordings to take the noise from [white noise]; not those "
@@ -109,8 +109,6 @@ class Speech(App):
                             f"separable.")
         if settings.causal and settings.normalize == "clip":
             raise UserError("--causal: --normalize clip looks at the whole clip; leave one of them out.")
-        if settings.pitch and settings.coefficients:
-            raise UserError("--pitch moves bands, and --coefficients leaves none: leave one of them out.")
         if settings.noise_dir and not settings.noise:
             raise UserError("--noise-dir without --noise does nothing: set --noise 10, or leave --noise-dir out.")
         if settings.noise_dir and not Path(settings.noise_dir).is_dir():
@@ -175,7 +173,8 @@ class Speech(App):
         return data.made_up(facts["max_samples"], facts["rate"])
 
     def ways(self, signatures: Mapping[str, Any]) -> dict[str, Any]:
-        return {"stream": by_chunks(signatures["stream"], signatures["stream"].inputs)}
+        stream = signatures["stream"]
+        return {"stream": by_chunks(stream, stream.inputs, round(MARGIN * stream.facts["rate"]))}
 
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
         for start in starts(int(raw["length"]), facts["max_samples"]):

@@ -8,18 +8,19 @@ from shared.app import Answer, Raw
 from shared.signature import Tensor
 
 
-def by_chunks(stream: Callable[[Raw], Answer], inputs: dict[str, Tensor]) -> Callable[[Raw], Answer]:
-    """A function from clips, as `serving_default` takes them, to their answers after the last chunk; what a clip lacks
-    of it is silence.
+def by_chunks(stream: Callable[[Raw], Answer], inputs: dict[str, Tensor],
+              silence: int) -> Callable[[Raw], Answer]:
+    """A function from clips, as `serving_default` takes them, to their answers after the last chunk.
 
     Args:
         stream: the signature.
         inputs: its tensors.
+        silence: samples of it that are heard behind each clip, and then what is lacking of a chunk.
     """
     chunk, size = (inputs[name].shape[0] or 0 for name in ("samples", "state"))
 
     def one(samples: np.ndarray) -> Answer:
-        chunks = np.zeros((max(1, -(-len(samples) // chunk)), 1, chunk), np.float32)
+        chunks = np.zeros((max(1, -(-(len(samples) + silence) // chunk)), 1, chunk), np.float32)
         chunks.reshape(-1)[:len(samples)] = samples
         answer: Answer = {"state": np.zeros((1, size), np.float32)}
         for part in chunks:

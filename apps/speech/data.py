@@ -339,7 +339,7 @@ def examine(dataset: Dataset, kind: str, frames: Callable[[np.ndarray], np.ndarr
         room = frames(split.columns["length"][np.arange(len(split))])
         if long := [file for text, file, most in zip(said, files, room, strict=True) if needed(text, kind) > most]:
             notes.append(f"{len(long)} transcript(s) of {name} have more {kind} than their clips have frames, and are "
-                         f"not learned from, the first: {long[0]}; check them, or try --hop 0.005.")
+                         f"not learned from, the first: {long[0]}; check them, or try --hop 0.01.")
     return notes
 
 

@@ -37,7 +37,7 @@ class Sound(Model):
         self.features = features(facts["rate"], settings)
         margin = round(MARGIN * facts["rate"])
         # Silence before and behind a clip. A causal network has as much before as its first window looks back.
-        self.margins = (self.features.window_size - self.features.hop_size, 0) if settings.causal else (margin, margin)
+        self.margins = (self.features.window_size - self.features.hop_size if settings.causal else margin, margin)
 
     @property
     def inputs(self) -> dict[str, Tensor]:
@@ -100,7 +100,7 @@ class Sound(Model):
 
     def augment(self, inputs: Tensors, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
         how, features = self.settings, inputs["features"]
-        if how.pitch:
+        if how.pitch and not how.coefficients:
             features = augment.warp(features, keys, how.pitch * features.shape[2])
         if how.mask_bands or how.mask_time:
             features = augment.mask_bands(features, inputs["frames"], keys, how.mask_bands, how.mask_time)

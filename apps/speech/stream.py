@@ -44,8 +44,8 @@ class State:
 def stream(features: Any, normalize: Callable[[tf.Tensor], tf.Tensor], network: keras.Model) -> Signature:
     """The signature `stream`: a chunk of samples and a state give logits and the next state; the first state is 0.
 
-    The logits are those of all that was heard as one clip, as long as that is no longer than the longest clip; then
-    those of as much as came last.
+    The logits are those of all that was heard as one clip, of which the last 0.1 seconds count as the silence behind
+    it, as long as that is no longer than the longest clip; then those of as much as came last.
 
     Args:
         features: the layer from samples to features.
@@ -88,11 +88,12 @@ def _remembering(layer: keras.layers.Layer, state: State, *given: tf.Tensor) -> 
     if isinstance(layer, MeanOverTime):
         values, used = given
         most = layer.input[0].shape[1]
-        kept = tf.concat([state.take((most, values.shape[2])), values], 1)[:, -most:]
-        state.give(kept)
-        count = tf.minimum(state.take((1,)) + tf.reduce_sum(used, 1), float(most))
-        state.give(count)
-        return tf.reduce_sum(kept, 1) / count
+        with tf.name_scope("mean/"):  # not the network's: eight bits would lose the first of many, and miscount
+            kept = tf.concat([state.take((most, values.shape[2])), values], 1)[:, -most:]
+            state.give(kept)
+            count = tf.minimum(state.take((1,)) + tf.reduce_sum(used, 1), float(most))
+            state.give(count)
+            return tf.reduce_sum(kept, 1) / count
     return layer(list(given)) if isinstance(layer, MERGING) else layer(*given)
 
 

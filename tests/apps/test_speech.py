@@ -17,7 +17,7 @@ from shared.facts import Facts
 
 APP, RATE = Speech(), 8000
 EACH = [("separable", False), ("separable", True), ("cnn_lstm", True), ("cnn_gru", False), ("attention", False)]
-SMALL = {"rate": RATE, "filters": 8, "depth": 1, "mels": 16}
+SMALL = {"rate": RATE, "filters": 8, "depth": 1, "mels": 16, "window": 0.025, "hop": 0.01}
 
 
 def clips(count=6, seed=0):

@@ -134,7 +134,7 @@ def test_another_voice_has_its_bands_elsewhere():
 
 
 @pytest.mark.parametrize("options,word", [
-    ({"pitch": 0.1, "coefficients": 13}, "--pitch"), ({"noise_dir": "nowhere"}, "no such folder"),
+    ({"noise_dir": "nowhere"}, "no such folder"),
     ({"noise_dir": ".", "noise": 0.0}, "does nothing")])
 def test_augmentation_that_cannot_be_is_refused(options, word):
     with pytest.raises(UserError, match=word):

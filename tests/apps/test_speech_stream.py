@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from apps.speech.app import Settings, Speech, to_float
 from apps.speech.chunks import by_chunks
-from apps.speech.frames import chunk_size
+from apps.speech.frames import MARGIN, chunk_size
 from shared.errors import UserError
 from shared.evaluation.predictors import TFLitePredictor
 from shared.export.convert import convert
@@ -14,7 +14,7 @@ from shared.export.saved_model import write_saved_model
 from shared.files import arrays_to_bytes
 from shared.metadata import pack
 from shared.signature import Tensor
-from tests.apps.test_speech import built
+from tests.apps.test_speech import RATE, built
 
 CHUNK = chunk_size(80)
 
@@ -35,13 +35,16 @@ def test_each_chunk_is_answered_as_the_clip_so_far():
     model, network, _ = built(causal=True, depth=2, filters=32)
     most = model.facts["max_samples"] // CHUNK * CHUNK
     clip = np.random.default_rng(3).normal(size=most).astype(np.float32) * 0.2
+    silence = round(MARGIN * RATE)
     pipeline = model.pipeline(network)
-    for number, probabilities in enumerate(heard(model, network, clip), 1):
-        samples = np.zeros((1, model.facts["max_samples"]), np.float32)
-        samples[0, :number * CHUNK] = clip[:number * CHUNK]
-        whole = pipeline({"samples": tf.constant(samples), "length": tf.constant([number * CHUNK])})
-        np.testing.assert_allclose(probabilities, whole["probabilities"][0], atol=1e-5)
-    assert number > 4 and np.ptp([row[0] for row in heard(model, network, clip)]) > 1e-3
+    seen = []
+    for length in range(CHUNK, most + 1, CHUNK):
+        spoken = np.where(np.arange(most) < length - silence, clip, 0).astype(np.float32)
+        samples = np.pad(spoken, (0, model.facts["max_samples"] - most))[None]
+        whole = pipeline({"samples": tf.constant(samples), "length": tf.constant([length - silence])})
+        seen.append(heard(model, network, spoken[:length])[-1])
+        np.testing.assert_allclose(seen[-1], whole["probabilities"][0], atol=1e-5)
+    assert len(seen) > 4 and np.ptp([row[0] for row in seen]) > 1e-3
 
 
 def test_what_was_heard_long_ago_is_forgotten():
@@ -73,10 +76,10 @@ def test_clips_are_heard_chunk_by_chunk_to_their_end():
         return {"mean": state[:, 0] / state[:, 1], "state": state.astype(np.float32)}
     samples = np.random.default_rng(0).uniform(size=(5, 100)).astype(np.float32)
     length = np.array([100, 30, 31, 60, 0], np.int32)
-    answer = by_chunks(mean, {"samples": Tensor((30,), "float32"), "state": Tensor((2,), "float32")})
+    answer = by_chunks(mean, {"samples": Tensor((30,), "float32"), "state": Tensor((2,), "float32")}, silence=7)
     made = answer({"samples": samples, "length": length})
     sums = [row[:count].sum() for row, count in zip(samples, length, strict=True)]
-    np.testing.assert_allclose(made["mean"], np.array(sums) / [120, 30, 60, 60, 30], rtol=1e-5)
+    np.testing.assert_allclose(made["mean"], np.array(sums) / [120, 60, 60, 90, 30], rtol=1e-5)
     assert set(made) == {"mean"}
 
 
@@ -101,7 +104,8 @@ def test_a_file_answers_by_both_signatures(tmp_path, variant):
     file.write_bytes(pack(file.read_bytes(), record, model.facts))
     opened = {name: TFLitePredictor(file, signature=name) for name in ("serving_default", "stream")}
     assert opened["stream"].inputs["samples"].shape == (CHUNK,) == (model.facts["chunk"],)
-    whole = {**columns, "length": columns["length"] // CHUNK * CHUNK}  # else the rest of a chunk is silence
+    length = columns["length"] // CHUNK * CHUNK - round(MARGIN * RATE)  # or what a chunk lacks is silence too
+    whole = {**columns, "length": length}
     one, other = opened["serving_default"](whole), Speech().ways(opened)["stream"](whole)
     apart = np.abs(one["probabilities"] - other["probabilities"]).max()
     assert apart < {"float32": 1e-4, "int8": 0.15}[variant] and np.ptp(one["probabilities"], 0).max() > 1e-4
