@@ -85,6 +85,8 @@ def _row(app: App, row: dict[str, Any]) -> dict[str, Any]:
     known = row["score"] is not None
     return {"file": row["file"], "bytes": f"{row['bytes']:,}",
             app.headline.key: app.headline.show(row["score"]) if known else "",
-            "drop": app.headline.show(row["drop"]) if known else "", "latency_ms": row["latency_ms"],
+            "drop": app.headline.show(row["drop"]) if known else "",
+            **{f"{app.headline.key} by {key.removesuffix('_score')}": app.headline.show(value)
+               for key, value in row.items() if key.endswith("_score")}, "latency_ms": row["latency_ms"],
             "integer": f"{100 * row['integer_operations']:.0f} %",
             "result": "proven" if row["passed"] else f"FAILED: {row['reason']}"}
