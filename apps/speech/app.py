@@ -107,6 +107,9 @@ class Speech(App):
         if settings.causal and settings.model != "separable":
             raise UserError(f"--causal: {settings.model} looks at the whole clip; leave it out, or set --model "
                             f"separable.")
+        if settings.causal and settings.window < settings.hop:
+            raise UserError(f"--causal: between windows of --window {settings.window} at --hop {settings.hop} "
+                            f"samples are lost; widen the window.")
         if settings.causal and settings.normalize == "clip":
             raise UserError("--causal: --normalize clip looks at the whole clip; leave one of them out.")
         if settings.noise_dir and not settings.noise:

@@ -55,7 +55,7 @@ def stream(features: Any, normalize: Callable[[tf.Tensor], tf.Tensor], network: 
     def answer(raw: Tensors, state: State) -> Tensors:
         before = features.window_size - features.hop_size
         samples = tf.concat([state.take((before,)), raw["samples"]], 1)
-        state.give(samples[:, -before:])
+        state.give(last(samples, before))
         inputs = {"features": normalize(features(samples)), "frames": tf.fill([tf.shape(samples)[0]], FOREVER)}
         with tf.name_scope(NETWORK):
             logits = walk(network, inputs, lambda layer, *given: _remembering(layer, state, *given))
@@ -83,18 +83,23 @@ def _remembering(layer: keras.layers.Layer, state: State, *given: tf.Tensor) -> 
     if isinstance(layer, CausalPadding):
         values, = given
         whole = tf.concat([state.take((layer.before, *values.shape[2:])), values], 1)
-        state.give(whole[:, -layer.before:])
+        state.give(last(whole, layer.before))
         return whole
     if isinstance(layer, MeanOverTime):
         values, used = given
         most = layer.input[0].shape[1]
         with tf.name_scope("mean/"):  # not the network's: eight bits would lose the first of many, and miscount
-            kept = tf.concat([state.take((most, values.shape[2])), values], 1)[:, -most:]
+            kept = last(tf.concat([state.take((most, values.shape[2])), values], 1), most)
             state.give(kept)
             count = tf.minimum(state.take((1,)) + tf.reduce_sum(used, 1), float(most))
             state.give(count)
             return tf.reduce_sum(kept, 1) / count
     return layer(list(given)) if isinstance(layer, MERGING) else layer(*given)
+
+
+def last(values: tf.Tensor, steps: int) -> tf.Tensor:
+    """The last steps of axis 1, which may be none."""
+    return values[:, values.shape[1] - steps:]
 
 
 def walk(network: keras.Model, inputs: dict[str, tf.Tensor],

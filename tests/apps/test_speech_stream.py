@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from speech_models import RATE, built
 
 from apps.speech.app import Settings, Speech, to_float
 from apps.speech.chunks import by_chunks
@@ -14,7 +15,6 @@ from shared.export.saved_model import write_saved_model
 from shared.files import arrays_to_bytes
 from shared.metadata import pack
 from shared.signature import Tensor
-from tests.apps.test_speech import RATE, built
 
 CHUNK = chunk_size(80)
 
@@ -31,8 +31,9 @@ def heard(model, network, clip, reset=0):
     return answers
 
 
-def test_each_chunk_is_answered_as_the_clip_so_far():
-    model, network, _ = built(causal=True, depth=2, filters=32)
+@pytest.mark.parametrize("window", [0.025, 0.01])
+def test_each_chunk_is_answered_as_the_clip_so_far(window):
+    model, network, _ = built(causal=True, depth=2, filters=32, window=window)
     most = model.facts["max_samples"] // CHUNK * CHUNK
     clip = np.random.default_rng(3).normal(size=most).astype(np.float32) * 0.2
     silence = round(MARGIN * RATE)
@@ -86,6 +87,8 @@ def test_clips_are_heard_chunk_by_chunk_to_their_end():
 def test_what_cannot_be_causal_is_refused():
     with pytest.raises(UserError, match="--causal: cnn_gru looks at the whole clip"):
         Speech().check(Settings(causal=True, model="cnn_gru"))
+    with pytest.raises(UserError, match="samples are lost"):
+        Speech().check(Settings(causal=True, window=0.01, hop=0.02))
     with pytest.raises(UserError, match="chunk by chunk"):
         built(sentences=True, causal=True)
 
