@@ -2,7 +2,8 @@
 
     python -m shared.export.convert SAVED_MODEL VARIANT OUT [CALIBRATION.npz]
 
-Without calibration, int8 becomes what the graph rounds itself, see `shared.export.fake_quant`.
+The calibration holds raw inputs as `SIGNATURE/NAME`. Without it, int8 becomes what the graph rounds itself, see
+`shared.export.fake_quant`.
 """
 
 import sys

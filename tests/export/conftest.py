@@ -31,7 +31,7 @@ def untrained(tmp_path_factory):
     logits.bias.assign(-np.asarray(network(inputs, training=False)).mean(0))
     golden = app.golden(facts)
     record = write_saved_model(model, network, folder / "saved_model", app.name, facts)
-    np.savez(folder / "calibration.npz", image=digits["image"])
+    np.savez(folder / "calibration.npz", **{"serving_default/image": digits["image"]})
     return SimpleNamespace(app=app, facts=facts, model=model, network=network, golden=golden, record=record,
                            folder=folder)
 
