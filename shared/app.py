@@ -141,7 +141,7 @@ class App(ABC):
 
     def listen(self, device: str, facts: Facts) -> AbstractContextManager[Iterator[tuple[str, Raw]]]:
         """Opens one of `devices`, which gives names (`1.50 s`) and raw inputs until it is closed. Raises UserError."""
-        raise NotImplementedError
+        raise UserError(f"{self.name} listens to no {device}.")
 
     @abstractmethod
     def golden(self, facts: Facts) -> Raw:
@@ -152,9 +152,9 @@ class App(ABC):
         scored before the file is called good.
 
         Args:
-            signatures: of the file, opened, by name; `serving_default` and at least another one.
+            signatures: those of the file besides `serving_default`, opened, by name.
         """
-        raise NotImplementedError(f"{self.name}: nothing scores {', '.join(signatures)}")
+        return {}
 
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
         """One raw input of any size as raw inputs of the signature's fixed size, lazily. NumPy only."""

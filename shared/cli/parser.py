@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import re
 import sys
 import typing
@@ -26,8 +27,9 @@ class Parser(jsonargparse.ArgumentParser):
         known = {action.dest: action.option_strings[0] for action in self._actions if action.option_strings}
         if found := re.search(r"unrecognized arguments: (\S+)", message):
             wrong = found[1].split("=")[0]
-            near = difflib.get_close_matches(wrong, known.values(), 1)
-            return f"There is no flag {wrong}" + (f": did you mean {near[0]}?" if near else
+            near = max(difflib.get_close_matches(wrong, known.values()), default="",  # people know how words begin
+                       key=lambda flag: len(os.path.commonprefix([flag, wrong])))
+            return f"There is no flag {wrong}" + (f": did you mean {near}?" if near else
                                                   f"; {self.prog} --help-all lists all flags.")
         if found := re.search(r"Option ['\"]([\w.-]+)['\"] is not accepted", message):
             near = difflib.get_close_matches(found[1], known, 1)

@@ -17,7 +17,7 @@ from shared.evaluation.latency import latencies
 from shared.evaluation.predictors import TFLitePredictor
 from shared.evaluation.report import Headline
 from shared.evaluation.score import score
-from shared.export.runtimes import in_both
+from shared.export.runtimes import SIGNATURE, in_both
 from shared.facts import Facts
 
 # How far golden answers may lie apart, as a share of the largest value (at least of 1): kernels of another processor
@@ -76,17 +76,21 @@ def prove(app: App, file: Path, variant: str, reference: float, golden: Raw, val
     row["latency_ms"] = round(float(np.median(latencies(TFLitePredictor(file, threads=1), ROUNDS))), 4)
     row["golden_tolerance"] = TOLERANCE[variant]
     most = allowed_drop(app.headline, reference, max_drop, len(validation))
-    if not row["drop"] <= most:  # NaN fails too
-        row["reason"] = row["reason"] or (f"{app.headline.key} {app.headline.show(row['score'])}, against "
-                                          f"{app.headline.show(reference)} in Keras: more than --max-drop allows")
-    if len(predictor.signatures) > 1:
-        opened = {name: TFLitePredictor(file, signature=name) for name in predictor.signatures}
-        for name, predict in app.ways(opened).items():
-            way = score(answering(app, predict, predictor.inputs, facts), validation, app.scorer(facts))
-            row[f"{name}_score"] = value = way.metrics[app.headline.key]
-            if not drop(app.headline, reference, value) <= most:
-                row["reason"] = row["reason"] or (f"by the signature {name} {app.headline.key} "
-                                                  f"{app.headline.show(value)}: more than --max-drop allows")
+
+    def lost(value: float, by: str = "") -> str | None:
+        if drop(app.headline, reference, value) <= most:
+            return None  # NaN goes on
+        return (f"{by}{app.headline.key} {app.headline.show(value)}, against {app.headline.show(reference)} in Keras: "
+                f"more than --max-drop allows")
+    row["reason"] = row["reason"] or lost(row["score"])
+    opened = {name: TFLitePredictor(file, signature=name) for name in predictor.signatures if name != SIGNATURE}
+    ways = app.ways(opened) if opened else {}
+    for name, predict in ways.items():
+        way = score(answering(app, predict, predictor.inputs, facts), validation, app.scorer(facts))
+        row[f"{name}_score"] = way.metrics[app.headline.key]
+        row["reason"] = row["reason"] or lost(row[f"{name}_score"], f"by the signature {name} ")
+    if unscored := opened.keys() - ways.keys():
+        row["reason"] = row["reason"] or f"nothing scores the signature {min(unscored)}"
     row["passed"] = row["reason"] is None
     return Proof(row, answers)
 

@@ -8,9 +8,11 @@ from speech_models import RATE, built
 from apps.speech.app import Settings, Speech, to_float
 from apps.speech.chunks import by_chunks
 from apps.speech.frames import MARGIN, chunk_size
+from shared.app import App
 from shared.errors import UserError
 from shared.evaluation.predictors import TFLitePredictor
 from shared.export.convert import convert
+from shared.export.proof import prove
 from shared.export.saved_model import write_saved_model
 from shared.files import arrays_to_bytes
 from shared.metadata import pack
@@ -113,3 +115,9 @@ def test_a_file_answers_by_both_signatures(tmp_path, variant):
     apart = np.abs(one["probabilities"] - other["probabilities"]).max()
     assert apart < {"float32": 1e-4, "int8": 0.15}[variant] and np.ptp(one["probabilities"], 0).max() > 1e-4
     assert f"{CHUNK} samples at a time" in Speech().any_size(model.facts)
+    split, golden = dataset.splits["train"], Speech().golden(model.facts)
+    unheard = type("Unheard", (Speech,), {"ways": App.ways})()
+    proof, other_proof = (prove(app, file, variant, 0.0, golden, split, model.facts, 100, False)
+                          for app in (Speech(), unheard))
+    assert proof.row["passed"] and 0 <= proof.row["stream_score"] <= 1
+    assert other_proof.row["reason"] == "nothing scores the signature stream" and not other_proof.row["passed"]

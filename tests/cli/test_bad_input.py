@@ -59,6 +59,7 @@ def copy(small, tmp_path):
     (["minst", "fit"], ["no app 'minst'", "did you mean 'mnist'"]),
     (["mnist", "evalute"], ["no verb 'evalute'", "did you mean 'evaluate'"]),
     (["mnist", "fit", "--epocs", "3"], ["no flag --epocs", "did you mean --epochs"]),
+    (["speech", "fit", "--date", "sample"], ["no flag --date", "did you mean --data?"]),  # --rate is as near
     (["mnist", "predict", "--artefact", "x"], ["no flag --artefact", "did you mean --artifact"]),
     (["mnist", "fit", "--epochs", "1.5"], ["--epochs takes a whole number, not '1.5'"]),
     (["mnist", "fit", "--epochs", "0"], ["--epochs 0: give a number of at least 1"]),
