@@ -66,6 +66,8 @@ class Settings(FitSettings):
                                 at_least=0, at_most=128)
     normalize: Literal["data", "clip"] = setting(
         "data", "bring each band to the mean of the training data, or of each clip: microphones then sound alike")
+    dynamic_range: float = setting(0.0, "decibels below a clip's loudest at which silence begins: floors of noise "
+                                   "then sound alike (0: none, not of MFCC)", at_least=0, at_most=120)
     speed: float = setting(0.1, "augmentation: largest change of speed, and pitch with it", at_least=0, at_most=0.5)
     shift: float = setting(0.1, "augmentation: largest shift, and silence behind, seconds", at_least=0, at_most=5)
     pitch: float = setting(0.05, "augmentation: how far bands are moved up or down, as a share of all: other voices "
@@ -104,14 +106,16 @@ class Speech(App):
     def check(self, settings: Any) -> None:
         if settings.coefficients > settings.mels:
             raise UserError(f"--coefficients {settings.coefficients}: at most as many as --mels, {settings.mels}.")
+        if settings.coefficients and settings.dynamic_range:
+            raise UserError("--dynamic-range is of bands, not of the MFCC of --coefficients; leave one of them out.")
         if settings.causal and settings.model != "separable":
             raise UserError(f"--causal: {settings.model} looks at the whole clip; leave it out, or set --model "
                             f"separable.")
         if settings.causal and settings.window < settings.hop:
             raise UserError(f"--causal: between windows of --window {settings.window} at --hop {settings.hop} "
                             f"samples are lost; widen the window.")
-        if settings.causal and settings.normalize == "clip":
-            raise UserError("--causal: --normalize clip looks at the whole clip; leave one of them out.")
+        if settings.causal and (settings.normalize == "clip" or settings.dynamic_range):
+            raise UserError("--causal: --normalize clip and --dynamic-range look at the whole clip; leave them out.")
         if settings.noise_dir and not settings.noise:
             raise UserError("--noise-dir without --noise does nothing: set --noise 10, or leave --noise-dir out.")
         if settings.noise_dir and not Path(settings.noise_dir).is_dir():
@@ -127,7 +131,7 @@ class Speech(App):
                             lambda samples: (samples / settings.rate + 2 * MARGIN) / step(settings.hop))
 
     def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
-        from apps.speech.model import features
+        from apps.speech.model import loudness
         clips = train.columns["samples"]
         assert isinstance(clips, Ragged)
         longest = int(np.diff(clips.offsets).max(initial=1)) / settings.rate
@@ -136,13 +140,7 @@ class Speech(App):
         if settings.causal:
             values["chunk"] = chunk_size(round(settings.hop * settings.rate))
         looked_at = np.random.default_rng(0).permutation(len(train))[:LOOKED_AT]
-        layer = features(settings.rate, settings)
-        rows = [layer(to_float(clips.row(row))[None])[0].numpy() for row in looked_at]
-        if settings.normalize == "clip":
-            rows = [row - row.mean(0) for row in rows if len(row)]
-        made = np.concatenate(rows)
-        values["mean"] = made.mean(0).round(4).tolist() if len(made) else [0.0] * made.shape[1]
-        values["std"] = (made.std(0).round(4) + 1e-3).tolist() if len(made) else [1.0] * made.shape[1]
+        values |= loudness([to_float(clips.row(row)) for row in looked_at], settings)
         if dataset.labels:
             refuse(settings, OF_SENTENCES, "single words")
             if settings.class_weights != "none":

@@ -12,6 +12,7 @@ from apps.speech.ctc import CTCModel, greedy
 from apps.speech.data import recordings, symbols_in, texts
 from apps.speech.decoding import TUNED_ON, Decoder
 from apps.speech.frames import HALVED, MARGIN
+from apps.speech.levels import levelled
 from apps.speech.networks import NETWORKS, by_clip, by_frame
 from apps.speech.speakers import count, numbered, speaker_loss, with_speaker
 from apps.speech.stream import states_of, stream
@@ -52,11 +53,10 @@ class Sound(Model):
         made = self.features(tf.pad(silenced(samples, length), [[0, 0], self.margins]))
         frames = self.features.frames(length + sum(self.margins))
         number = tf.range(made.shape[1])[None, :, None]
-        if self.settings.normalize == "clip":  # of what lies wholly within it
-            first = -(-self.margins[0] // self.features.hop_size)
-            count = self.features.frames(length - first * self.features.hop_size + self.margins[0])[:, None, None]
-            own = tf.where((number >= first) & (number < first + count), made, 0.0)
-            made -= tf.reduce_sum(own, 1, keepdims=True) / tf.cast(tf.maximum(count, 1), tf.float32)
+        first = -(-self.margins[0] // self.features.hop_size)
+        count = self.features.frames(length - first * self.features.hop_size + self.margins[0])[:, None, None]
+        within = (number >= first) & (number < first + count)
+        made = levelled(made, within, self.settings.normalize, self.settings.dynamic_range)
         return {"features": tf.where(number < frames[:, None, None], self.normalize(made), 0.0), "frames": frames}
 
     def normalize(self, made: tf.Tensor) -> tf.Tensor:
@@ -215,6 +215,19 @@ def silenced(samples: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
 
 def features(rate: int, settings: Any) -> LogMel:
     return LogMel(rate, settings.mels, settings.window, settings.hop, coefficients=settings.coefficients)
+
+
+def loudness(clips: list[np.ndarray], settings: Any) -> dict[str, list[float]]:
+    """`mean` and `std` of each band of float32 clips."""
+    rows, layer = [], features(settings.rate, settings)
+    for clip in clips:
+        made = layer(clip[None])
+        within = tf.ones([1, made.shape[1], 1], tf.bool)
+        rows.append(levelled(made, within, settings.normalize, settings.dynamic_range)[0])
+    values = np.concatenate(rows)
+    if not len(values):
+        return {"mean": [0.0] * values.shape[1], "std": [1.0] * values.shape[1]}
+    return {"mean": values.mean(0).round(4).tolist(), "std": (values.std(0).round(4) + 1e-3).tolist()}
 
 
 def build(settings: Any, facts: Any) -> Sound:

@@ -21,9 +21,9 @@ EACH = [("separable", False), ("separable", True), ("cnn_lstm", True), ("cnn_gru
 
 
 @pytest.mark.parametrize("model,sentences", EACH)
-@pytest.mark.parametrize("normalize", ["data", "clip"])
-def test_what_stands_behind_a_clip_changes_nothing(model, sentences, normalize):
-    made, network, _ = built(sentences, model=model, normalize=normalize)
+@pytest.mark.parametrize("normalize,dynamic_range", [("data", 0), ("clip", 30)])
+def test_what_stands_behind_a_clip_changes_nothing(model, sentences, normalize, dynamic_range):
+    made, network, _ = built(sentences, model=model, normalize=normalize, dynamic_range=dynamic_range)
     pipeline, size = made.pipeline(network), made.facts["max_samples"]
     rng = np.random.default_rng(2)
     samples = rng.normal(size=(4, size)).astype(np.float32) * 0.1
@@ -105,6 +105,25 @@ def test_each_clip_may_have_its_own_mean(loud):
         np.testing.assert_allclose(given[first:first + size], (plain - plain.mean(0)) / made.facts["std"], atol=1e-3)
         np.testing.assert_allclose(other[first:first + size], given[first:first + size], atol=2e-3)
     assert np.abs(made.facts["mean"]).max() < 1e-3
+
+
+@pytest.mark.parametrize("normalize", ["data", "clip"])
+def test_silence_begins_some_decibels_below_a_clips_loudest(normalize):
+    made, _, dataset = built(normalize=normalize, dynamic_range=20)
+    examples = made.examples(dataset.splits["train"])
+    samples, length = to_float(examples.columns["samples"]), examples.columns["length"]
+    inputs = made.preprocess({"samples": tf.constant(samples), "length": tf.constant(length)})
+    for row, given, count in zip(samples, inputs["features"].numpy(), length, strict=True):
+        plain = made.features(row[None, :count])[0].numpy()
+        plain = np.maximum(plain, plain.max() - np.log(10 ** (20 / 10)))
+        if normalize == "clip":
+            plain -= plain.mean(0)
+        np.testing.assert_allclose(given[10:10 + len(plain)], (plain - made.facts["mean"]) / made.facts["std"],
+                                   atol=1e-3)
+    used = np.concatenate([row[10:-9][:made.features.frames(int(count))]
+                           for row, count in zip(inputs["features"].numpy(), length, strict=True)])
+    np.testing.assert_allclose(used.mean(0), 0, atol=0.01)
+    np.testing.assert_allclose(used.std(0), 1, atol=0.01)
 
 
 def test_a_longer_recording_is_cut_and_a_shorter_one_filled_up():
