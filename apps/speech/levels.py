@@ -9,17 +9,18 @@ DECIBEL = math.log(10) / 10  # in natural logarithms of power
 
 def levelled(made: tf.Tensor, within: tf.Tensor, normalize: str, dynamic_range: float) -> tf.Tensor:
     """What lies too far below a clip's loudest is raised to where silence begins: floors of noise become alike.
-    Then with `normalize` "clip" each band loses its mean over the clip.
+    Then with `normalize` "clip" each band loses its mean over those windows of the clip that are not silent.
 
     Args:
         made: logarithms of the power in bands, float32 `[n, t, bands]`.
         within: which windows lie wholly inside the clip, bool `[n, t, 1]`.
         normalize: "clip" or "data", which leaves bands as they are.
-        dynamic_range: decibels below the loudest at which silence begins; 0: nothing is raised.
+        dynamic_range: decibels below the loudest at which silence begins; 0: nothing is silence.
     """
     if dynamic_range:
-        top = tf.reduce_max(tf.where(within, made, made.dtype.min), (1, 2), keepdims=True)
-        made = tf.maximum(made, top - DECIBEL * dynamic_range)
+        loudest = tf.reduce_max(tf.where(within, made, made.dtype.min), 2, keepdims=True)
+        silence = tf.reduce_max(loudest, 1, keepdims=True) - DECIBEL * dynamic_range
+        made, within = tf.maximum(made, silence), within & (loudest > silence)
     if normalize == "clip":
         count = tf.reduce_sum(tf.cast(within, tf.float32), 1, keepdims=True)
         made -= tf.reduce_sum(tf.where(within, made, 0.0), 1, keepdims=True) / tf.maximum(count, 1.0)
