@@ -20,6 +20,7 @@ TINY = {"mnist": "--data sample --limit 600 --epochs 2 --batch-size 32 --width 0
         "segment": "--data sample --limit 48 --epochs 2 --batch-size 4 --width 8 --widest 16 --depth 2 --size 64x80",
         "ner": "--data sample --limit 200 --epochs 2 --batch-size 16 --dimension 8 --filters 8 --depth 2 "
                "--character-filters 8 --max-tokens 48",
+        "recommend": "--data sample --limit 100 --epochs 2 --dimension 8 --dilations 1,2 --length 20",
         "speech": "--data sample --rate 8000 --limit 100 --epochs 2 --batch-size 16 --filters 8 --depth 1 --mels 16",
         "text": "--data sample --limit 300 --epochs 2 --batch-size 16 --dimension 8 --filters 8 --max-bytes 128"}
 

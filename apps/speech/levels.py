@@ -18,7 +18,8 @@ def levelled(made: tf.Tensor, within: tf.Tensor, normalize: str, dynamic_range: 
         dynamic_range: decibels below the loudest at which silence begins; 0: nothing is silence.
     """
     if dynamic_range:
-        loudest = tf.reduce_max(tf.where(within, made, made.dtype.min), 2, keepdims=True)
+        # Nothing below what there is: integers would have to reach down to it.
+        loudest = tf.reduce_max(tf.where(within, made, tf.reduce_min(made)), 2, keepdims=True)
         silence = tf.reduce_max(loudest, 1, keepdims=True) - DECIBEL * dynamic_range
         made, within = tf.maximum(made, silence), within & (loudest > silence)
     if normalize == "clip":

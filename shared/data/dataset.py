@@ -138,6 +138,7 @@ class Dataset:
         notes: what a person should know of how this was read (skipped files, made splits).
         public: whether `name` means the same on every machine (`sample`, `tfds:…`), unlike a path.
         group: name of the `meta` that must not stand on both sides of a split (speaker, user), if any.
+        titles: what people call the labels, in their order, where labels are codes.
     """
 
     name: str
@@ -146,3 +147,4 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     public: bool = False
     group: str | None = None
+    titles: list[str] = field(default_factory=list)

@@ -1,0 +1,181 @@
+"""The app: its settings, and the parts that need no TensorFlow."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+import numpy as np
+
+from apps.recommend import data
+from apps.recommend.baselines import DECAYS, MOST
+from apps.recommend.report import RankingScorer
+from shared.app import Answer, App, Raw
+from shared.data.dataset import Dataset, Ragged, Split
+from shared.errors import UserError
+from shared.evaluation.report import Headline
+from shared.facts import Facts
+from shared.settings import DataSettings, FitSettings, setting
+from shared.signature import Tensor
+
+LENGTHS = {"caser": 9, "popularity": 1, "cosine": 50, "markov": 20}  # of the history, where nothing is said
+USUAL = 0.9  # share of the histories that are read whole, where nothing is said
+LONGEST, MOST_EXCLUDED = 100, 4096  # items
+SHOWN = 5  # items of an answer that people are shown
+TRAINED = "it has nothing to train: choose nextitnet or caser."
+
+
+@dataclass(kw_only=True)
+class Settings(FitSettings):
+    data: str = setting("sample", "sample (what customers of a gift shop bought), tfds:movielens/1m-ratings and its "
+                        "sisters, or a table of who had what when (.csv, .tsv, .jsonl)", metavar="DATA")
+    user_column: Optional[str] = setting(None, "column of people [found by its name]", metavar="NAME")
+    item_column: Optional[str] = setting(None, "column of items [found by its name]", metavar="NAME")
+    time_column: Optional[str] = setting(None, "column of times, numbers or dates [found by its name]", metavar="NAME")
+    rating_column: Optional[str] = setting(None, "column of ratings [found by its name]", metavar="NAME")
+    title_column: Optional[str] = setting(None, "column of what people call an item [found by its name]",
+                                          metavar="NAME")
+    liked: Optional[float] = setting(None, "only events that are rated at least so [all]")
+    core: int = setting(0, "leave out people and items of fewer events (0: none)", at_least=0)
+    hold_out: Literal["last", "share"] = setting(
+        "last", "last: each person's last item tests, the one before validates; share: the last share of --test "
+        "tests, of the rest that of --validation validates")
+    model: Literal["nextitnet", "caser", "markov", "cosine", "popularity"] = setting(
+        "nextitnet", "nextitnet (dilated causal convolutions), caser (the last items as a picture); to compare with, "
+        "untrained: markov (what followed what), cosine (what the same people had), popularity")
+    length: int = setting(0, f"last items of a history that are read [as most need, at most {LONGEST}; caser 9]",
+                          at_least=0, at_most=2048)
+    dimension: int = setting(64, "numbers of an item's vector", at_least=2, at_most=1024)
+    dilations: str = setting("1,2,4,1,2,4", "steps between the taps of each convolution of nextitnet",
+                             metavar="N,N,...")
+    kernel: int = setting(3, "taps of a convolution of nextitnet", advanced=True, at_least=1, at_most=15)
+    filters: int = setting(16, "filters of each height of caser", at_least=1, at_most=1024)
+    vertical: int = setting(4, "filters of caser over the whole history", advanced=True, at_least=1, at_most=256)
+    dropout: float = setting(0.2, "share of the numbers dropped while training", at_least=0, at_most=0.9)
+    item_dropout: float = setting(0.0, "augmentation: share of a history's items left out", at_least=0, at_most=0.9)
+    top: int = setting(20, "items of an answer", at_least=1, at_most=1000)
+    batch_size: int = setting(16, "stretches of history a step", at_least=1)
+    learning_rate: float = setting(0.003, "step size at its highest", at_least=0)
+
+    def each_dilation(self) -> list[int]:
+        """The dilations as numbers. Raises UserError."""
+        try:
+            found = [int(step) for step in self.dilations.split(",")]
+        except ValueError:
+            found = []
+        if not found or not all(1 <= step <= 512 for step in found):
+            raise UserError(f"--dilations {self.dilations}: give whole numbers from 1 to 512 with commas between, as "
+                            f"1,2,4.")
+        return found
+
+
+class Recommend(App):
+    name = "recommend"
+    summary = "recommend what comes next to people, by what they had"
+    Settings = Settings
+    raw = ("history", "exclude")
+    headline = Headline("ndcg_at_10")
+    model_class = "apps.recommend.model:Recommender"
+    refused = {"class_weights": "each item is a class of its own; rare ones are learned as they are.",
+               "label_smoothing": "it would take as long for each item as to score it.",
+               "folds": "people are tested by what they had last: --hold-out says how much of it."}
+    standard_input = "histories, one a line"
+
+    def check(self, settings: Any) -> None:
+        settings.each_dilation()
+        if settings.model in DECAYS and settings.from_run:
+            raise UserError(f"--from with --model {settings.model}: {TRAINED}")
+
+    def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:
+        return data.load(settings, facts)
+
+    def learn_facts(self, settings: Any, train: Split, dataset: Dataset) -> Facts:
+        if settings.model in DECAYS and len(dataset.labels) > MOST:
+            raise UserError(f"--model {settings.model} keeps a table of all pairs of at most {MOST:,} items, and "
+                            f"there are {len(dataset.labels):,}: leave seldom ones out by --core.")
+        history, targets = train.columns["history"], train.columns["targets"]
+        assert isinstance(history, Ragged) and isinstance(targets, Ragged)
+        sizes = np.diff(history.offsets) + 1
+        usual = int(np.clip(-(-np.quantile(sizes, USUAL) // 4) * 4, 4, LONGEST))
+        length = settings.length or LENGTHS.get(settings.model, usual)
+        older = int(np.clip(sizes.max() + 1 - length, 1, MOST_EXCLUDED))
+        counts = np.bincount(np.r_[history.values, targets.values], minlength=len(dataset.labels) + 1)[1:]
+        return Facts({"labels": dataset.labels, "titles": dataset.titles, "length": length,
+                      "exclude": -(-older // 16) * 16, "top": min(settings.top, len(dataset.labels)),
+                      "read": {name: getattr(settings, name) for name in data.OF_FILE}},
+                     {"counts": counts.astype(np.int32)})
+
+    def scorer(self, facts: Facts) -> RankingScorer:
+        return RankingScorer(facts["titles"], facts["counts"])
+
+    def read_input(self, argument: str | Path, facts: Facts) -> Raw:
+        """Items by id or title, with commas between, the latest last."""
+        text = str(argument).strip()
+        known = {label: number for number, label in enumerate(facts["labels"], 1)}
+        titles = {title.casefold(): number for number, title in enumerate(facts["titles"], 1)}
+
+        def find(part: str) -> int | None:
+            return known.get(part) or titles.get(part.casefold())
+
+        if whole := find(text):
+            return raw_of([whole])
+        found = []
+        for part in (part.strip() for part in text.split(";" if ";" in text else ",")):
+            if not part:
+                continue
+            if (number := find(part)) is None:
+                near = difflib.get_close_matches(part.casefold(), [*map(str.casefold, known), *titles], 1)
+                raise UserError(f"The model knows no item '{part[:60]}'" + (f": is it '{near[0]}'?" if near else
+                                ": give ids or titles with commas (or semicolons) between."))
+            found.append(number)
+        return raw_of(found)
+
+    def golden(self, facts: Facts) -> Raw:
+        """Histories of all lengths, made by a fixed seed."""
+        random, count = np.random.default_rng(0), len(facts["labels"])
+        history = np.zeros((10, facts["length"]), np.int32)
+        for row, size in zip(history, np.linspace(0, facts["length"], 10).astype(int), strict=True):
+            size = min(size, count - facts["top"], len(row))
+            if size > 0:
+                row[-size:] = 1 + random.choice(count, size, replace=False)
+        return {"history": history, "exclude": np.zeros((10, facts["exclude"]), np.int32)}
+
+    def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
+        """The last items as history, those before among what is excluded."""
+        length, room = facts["length"], facts["exclude"]
+        history, exclude = (ids[ids > 0] for ids in (raw["history"], raw["exclude"]))
+        older = np.concatenate([exclude, history[:-length]])[-room:]
+        row = {"history": np.zeros(length, np.int32), "exclude": np.zeros(room, np.int32)}
+        for name, ids in (("history", history[-length:]), ("exclude", older)):
+            if len(ids):
+                row[name][-len(ids):] = ids
+        return [row]
+
+    def join(self, raw: Raw, answers: Iterator[Answer], inputs: dict[str, Tensor], facts: Facts) -> Answer:
+        """The answer without what is further back than the file can exclude."""
+        answer = next(answers)
+        had = np.isin(answer["items"], np.concatenate([raw["history"], raw["exclude"]]))
+        order = np.argsort(had, kind="stable")
+        items, scores = np.where(had, -1, answer["items"]), np.where(had, 0, answer["scores"])
+        return {"items": items[order], "scores": scores[order]}
+
+    def any_size(self, facts: Facts) -> str:
+        return (f"Items are numbered from 1 on, in the order of the labels. Give the last {facts['length']} of a "
+                f"history as `history`, the latest last, 0 before them; older ones and what else is not wanted, at "
+                f"most {facts['exclude']}, as `exclude`.")
+
+    def show(self, raw: Raw, answer: Answer, facts: Facts) -> str:
+        rows = [f"{facts['titles'][item - 1]} {100 * score:.1f} %"
+                for item, score in zip(answer["items"], answer["scores"], strict=True) if item > 0]
+        without = "" if (raw["history"] > 0).any() else "(no history: what most begin with) "
+        return without + "; ".join(rows[:SHOWN])
+
+    def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
+        return {"recommended": [
+            {"item": facts["labels"][item - 1], "title": facts["titles"][item - 1], "score": float(score)}
+            for item, score in zip(answer["items"].tolist(), answer["scores"], strict=True) if item > 0]}
+
+
+def raw_of(history: list[int]) -> Raw:
+    return {"history": np.array(history, np.int32), "exclude": np.zeros(0, np.int32)}

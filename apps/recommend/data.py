@@ -1,0 +1,137 @@
+"""Histories of events, cut into what is known and what is to be recommended."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.recommend import movielens
+from apps.recommend.events import Events, read_events, sample
+from shared.data.dataset import Dataset, Ragged, Split
+from shared.errors import UserError
+from shared.facts import Facts
+
+OF_FILE = ("user_column", "item_column", "time_column", "rating_column", "title_column", "liked", "core", "hold_out")
+
+
+def load(settings: Any, facts: Facts | None = None) -> Dataset:
+    """The histories that `settings.data` names, items numbered as in `facts` where given.
+
+    Columns of each split, a row a person: `history` and `targets` (what came next), int32, item numbers from 1 on; and
+    `exclude`, nothing. Items of training histories are never among a person's targets.
+
+    Raises:
+        UserError: no such data, or what is in them cannot be understood; the line is named.
+    """
+    how = {name: getattr(settings, name, None) for name in OF_FILE}
+    if facts:
+        how = {name: facts["read"].get(name) if value is None else value for name, value in how.items()}
+    if settings.data == "sample":
+        events = sample()
+    elif settings.data.startswith("tfds:"):
+        events = movielens.load(settings.data.removeprefix("tfds:"), settings.data_dir)
+    else:
+        events = read_events(Path(settings.data), {name.removesuffix("_column"): how[name] for name in OF_FILE
+                                                   if name.endswith("_column")})
+    events = liked(events, how["liked"])
+    events = core(first_of_each(in_order(events)), how["core"] or 0)
+    if not len(events):
+        raise UserError(f"{settings.data} holds no events that count: lower --core or --liked.")
+    labels = list(facts["labels"]) if facts else sorted({events.item_names[item] for item in np.unique(events.items)})
+    return made(settings.data, events, labels, how["hold_out"] or "last", settings)
+
+
+def liked(events: Events, least: float | None) -> Events:
+    """Events rated at least so; all where nothing is said."""
+    if least is None:
+        return events
+    if events.ratings is None:
+        raise UserError("--liked needs ratings: the data have none; leave it out, or name their --rating-column.")
+    kept = np.flatnonzero(events.ratings >= least)
+    events.notes.append(f"{len(events) - len(kept)} of {len(events)} events are rated below {least:g} and left out.")
+    return events.select(kept)
+
+
+def in_order(events: Events) -> Events:
+    """By person, and for each by time; rows of one time stay in their order."""
+    times = np.zeros(len(events)) if events.times is None else events.times
+    return events.select(np.lexsort((np.arange(len(events)), times, events.users)))
+
+
+def first_of_each(events: Events) -> Events:
+    """The first event of each person with each item: what one had is not recommended again."""
+    pairs = events.users.astype(np.int64) * len(events.item_names) + events.items
+    kept = np.sort(np.unique(pairs, return_index=True)[1])
+    if len(kept) < len(events):
+        events.notes.append(f"{len(events) - len(kept)} events repeat an item that the person had before, and are "
+                            f"left out.")
+    return events.select(kept)
+
+
+def core(events: Events, least: int) -> Events:
+    """Without people of fewer than so many events and items of fewer than so many, until none is left."""
+    before = len(events)
+    while least > 1 and len(events):
+        by_user = np.bincount(events.users, minlength=len(events.user_names))
+        by_item = np.bincount(events.items, minlength=len(events.item_names))
+        kept = np.flatnonzero((by_user[events.users] >= least) & (by_item[events.items] >= least))
+        if len(kept) == len(events):
+            break
+        events = events.select(kept)
+    if len(events) < before:
+        events.notes.append(f"{before - len(events)} of {before} events are of people or items with fewer than "
+                            f"{least} (--core) and left out.")
+    return events
+
+
+def made(name: str, events: Events, labels: list[str], hold_out: str, settings: Any) -> Dataset:
+    """Histories cut into splits.
+
+    Args:
+        events: by person, in order.
+        labels: names of the items, in the order of their numbers from 1 on; others are unknown and left out.
+        hold_out: `last`: each person's last event tests, the one before validates; `share`: the last share of
+            `settings.test` tests, and of the rest the last share of `settings.validation` validates.
+    """
+    notes, numbers = list(events.notes), {label: number for number, label in enumerate(labels, 1)}
+    of_item = np.array([numbers.get(item, 0) for item in events.item_names], np.int32)
+    items = of_item[events.items]
+    if unknown := int((items == 0).sum()):
+        notes.append(f"{unknown} events are of items that the model does not know, and left out.")
+    users, items = events.users[items > 0], items[items > 0]
+    starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]]) if len(users) else np.zeros(0, np.int64)
+    ends = np.r_[starts[1:], len(users)]
+    sizes = ends - starts
+    if hold_out == "last":
+        held = test = np.ones(len(sizes), np.int64)
+    else:
+        test = (settings.test * sizes).astype(np.int64)
+        held = (settings.validation * (sizes - test)).astype(np.int64)
+    whole = (sizes - test - held >= 1) & (test > 0) & (held > 0)
+    if short := int((~whole).sum()):
+        notes.append(f"{short} of {len(sizes)} people have too few events to hold any out; they only train.")
+    if not whole.any():
+        raise UserError(f"{name}: nobody has enough events to hold some out: at least 3 are needed of one person.")
+    last = np.where(whole, ends - test - held, ends)  # of training
+    people = [events.user_names[user] for user in users[starts]]
+    splits = {"train": split(items, starts, last - 1, last, people),
+              "validation": split(items, starts, last, ends - test, people, whole),
+              "test": split(items, starts, ends - test, ends, people, whole)}
+    titles = [events.titles.get(label, label) for label in labels]
+    return Dataset(name, splits, labels, notes, public=name == "sample" or name.startswith("tfds:"), titles=titles)
+
+
+def split(items: np.ndarray, starts: np.ndarray, middle: np.ndarray, ends: np.ndarray, people: list[str],
+          chosen: np.ndarray | None = None) -> Split:
+    """For each person what lies before `middle` as history and what lies before `ends` as targets."""
+    rows = np.arange(len(starts)) if chosen is None else np.flatnonzero(chosen)
+    columns: dict[str, Any] = {"history": cut(items, starts[rows], middle[rows]),
+                               "targets": cut(items, middle[rows], ends[rows]),
+                               "exclude": np.zeros((len(rows), 1), np.int32)}
+    return Split(columns, {"user": [people[row] for row in rows]})
+
+
+def cut(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Ragged:
+    sizes = ends - starts
+    offsets = np.r_[0, np.cumsum(sizes)]
+    return Ragged(items[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)], offsets)

@@ -1,0 +1,174 @@
+"""The TensorFlow part: a history of items in; the items that suit it best, without those, out."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from apps.recommend import baselines
+from apps.recommend.networks import ENCODED, EVERY_STEP, ITEMS, NETWORKS, Items
+from shared.data.dataset import Ragged, Split
+from shared.data.stateless import uniform
+from shared.model import NETWORK, Model, Tensors
+from shared.networks.blocks import Style
+from shared.signature import Tensor
+
+LOWEST = -1e9
+
+
+@keras.saving.register_keras_serializable("pocketconv")
+class Scale(keras.layers.Layer):
+    """Scores times a number that is learned, so that they become probabilities."""
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+        self.built = True
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+class Recommender(Model):
+    """Facts: `labels` (the items, number 1 first), `length` of a history, `exclude`, `top`."""
+
+    augments_raw = True
+
+    @property
+    def count(self) -> int:
+        return len(self.facts["labels"])
+
+    @property
+    def learns(self) -> bool:
+        return self.settings.model in NETWORKS
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        return {name: Tensor((self.facts[size],), "int32") for name, size in (("history", "length"),
+                                                                              ("exclude", "exclude"))}
+
+    def preprocess(self, raw: Tensors) -> Tensors:
+        history, exclude = raw["history"], raw["exclude"]
+        # What is no item of the catalogue is none.
+        history, exclude = (tf.where((ids > 0) & (ids <= self.count), ids, 0) for ids in (history, exclude))
+        made = {"items": history, "excluded": tf.concat([history, exclude], 1)}
+        if not self.learns:
+            made["recent"] = self.spread(history, baselines.DECAYS[self.settings.model])
+        return made
+
+    def spread(self, items: tf.Tensor, decay: float) -> tf.Tensor:
+        """How much each item of the catalogue counts that is in a history, the last one 1."""
+        steps = items.shape[1]
+        weights = tf.constant((decay ** np.arange(steps)[::-1]).astype(np.float32))
+        return self.scattered(items, tf.where(items > 0, weights[None], 0.0))
+
+    def scattered(self, items: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        """Sums of values by item, `[n, 1 + count]`."""
+        rows = tf.range(tf.shape(items)[0])[:, None] + tf.zeros_like(items)
+        places = tf.stack([rows, items], -1)
+        return tf.scatter_nd(places, values, tf.stack([tf.shape(items)[0], self.count + 1]))
+
+    def network(self) -> keras.Model:
+        steps = {"items": self.facts["length"], "excluded": None}  # the network does not read the last
+        inputs = {name: keras.Input([size], dtype="int32", name=name) for name, size in steps.items()}
+        if not self.learns:
+            inputs["recent"] = keras.Input([self.count + 1], name="recent")
+            votes = keras.layers.Dense(self.count + 1, name="table", trainable=False)(inputs["recent"])
+            return keras.Model(inputs, Scale(name="scale")(votes), name=NETWORK)
+        table = Items(self.count, self.settings.dimension, name=ITEMS)
+        encoded = NETWORKS[self.settings.model](inputs["items"], table, self.settings, Style.of(self.settings))
+        last = encoded if self.settings.model not in EVERY_STEP else encoded[:, -1]
+        return keras.Model(inputs, table(last, score=True), name=NETWORK)
+
+    def trainer(self, network: keras.Model, train: Split) -> keras.Model:
+        """One that scores at every step of a history, where the network can; a table for what is not trained."""
+        if not self.learns:
+            network.get_layer("table").set_weights(baselines.table(self.settings.model, self.whole, self.count))
+            return network
+        if self.settings.model not in EVERY_STEP:
+            return network
+        return keras.Model(network.input, network.get_layer(ITEMS)(network.get_layer(ENCODED).output, score=True))
+
+    def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
+        excluded = inputs["excluded"]
+        had = self.scattered(excluded, tf.ones_like(excluded)) > 0
+        nothing = tf.range(self.count + 1)[None] == 0
+        scores = tf.where(had | nothing, LOWEST, outputs)
+        best, items = tf.math.top_k(tf.nn.softmax(scores), self.facts["top"])
+        return {"items": tf.where(best > 0, items, -1), "scores": best}
+
+    def examples(self, train: Split) -> Split:
+        """Stretches of histories: twice as long as the network reads, of which training takes another part each epoch;
+        or, for networks that answer once a history, one for each item that came next."""
+        length = self.facts["length"]
+        self.whole = joined(train)
+        if not self.learns:
+            return Split({"window": windows(self.whole, length + 1, last=True)})
+        if self.settings.model in EVERY_STEP:
+            return Split({"window": stretches(self.whole, length)})
+        return Split({"window": windows(self.whole, length + 1)})
+
+    def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
+        how, length, window = self.settings, self.facts["length"], columns["window"]
+        if window.shape[1] > length + 1:
+            first = tf.cast(uniform(keys, 0) * float(length), tf.int32)
+            window = tf.gather(window, first[:, None] + tf.range(length + 1)[None], axis=1, batch_dims=1)
+        history, following = window[:, :-1], window[:, 1:]
+        if how.item_dropout:
+            history = tf.where(uniform(keys, 1, (length,)) < how.item_dropout, 0, history)
+        return {"history": history, "next": following, "exclude": history[:, :1]}
+
+    def target(self, columns: Tensors) -> tf.Tensor:
+        return columns["next"] if self.settings.model in EVERY_STEP else columns["next"][:, -1]
+
+    def weight(self, columns: Tensors) -> tf.Tensor:
+        return tf.cast(self.target(columns) > 0, tf.float32)
+
+    def losses(self) -> dict[str, Any]:
+        return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True,
+                                                                   reduction="mean_with_sample_weight")}
+
+    def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
+        if not self.learns:
+            return {}
+        return {"items": (list(self.facts["titles"]), network.get_layer(ITEMS).get_weights()[0][1:])}
+
+
+def joined(train: Split) -> Ragged:
+    """Histories with what came next at their end."""
+    history, targets = train.columns["history"], train.columns["targets"]
+    assert isinstance(history, Ragged) and isinstance(targets, Ragged)
+    offsets = history.offsets + targets.offsets
+    values = np.empty(offsets[-1], np.int32)
+    for part, shift in ((history, targets.offsets[:-1]), (targets, history.offsets[1:])):
+        values[np.arange(len(part.values)) + np.repeat(shift, np.diff(part.offsets))] = part.values
+    return Ragged(values, offsets)
+
+
+def windows(whole: Ragged, width: int, last: bool = False) -> np.ndarray:
+    """The items that lead to each item, and it, padded on the left: int32 `[n, width]`; only to the last of each
+    history where said."""
+    starts = np.repeat(whole.offsets[:-1], np.diff(whole.offsets))
+    ends = whole.offsets[1:] - 1 if last else np.arange(len(whole.values))
+    starts = whole.offsets[:-1] if last else starts
+    return places(whole, ends[:, None] - np.arange(width)[::-1], starts[:, None], ends[:, None] + 1)
+
+
+def stretches(whole: Ragged, length: int) -> np.ndarray:
+    """Stretches of two lengths and one, a length apart: int32 `[n, 2 * length + 1]`. If each is cut to `length + 1` at
+    a place from 0 to `length - 1`, the same for all, every item is once what came next."""
+    sizes = np.diff(whole.offsets)
+    counts = -(-sizes // length) + 1
+    starts, ends = np.repeat(whole.offsets[:-1], counts), np.repeat(whole.offsets[1:], counts)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = starts + (number - 1) * length - 1
+    return places(whole, first[:, None] + np.arange(2 * length + 1), starts[:, None], ends[:, None])
+
+
+def places(whole: Ragged, at: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Items at places of a history, 0 where it has none."""
+    inside = (at >= starts) & (at < ends)
+    return np.where(inside, whole.values[np.clip(at, 0, len(whole.values) - 1)], 0).astype(np.int32)

@@ -1,0 +1,29 @@
+"""MovieLens by TensorFlow Datasets: `tfds:movielens/1m-ratings` and its sisters."""
+
+from typing import Any
+
+import numpy as np
+
+from apps.recommend.events import Events, numbered
+from shared.data.tfds import open_tfds
+from shared.errors import UserError
+
+
+def load(name: str, data_dir: str | None) -> Events:
+    """Raises UserError where the set cannot be had, or has no users, items and times."""
+    wanted = ("user_id", "movie_id", "timestamp", "user_rating", "movie_title")
+
+    def fits(builder: Any) -> None:
+        if lacking := [one for one in wanted if one not in builder.info.features]:
+            raise UserError(f"tfds:{name} has no '{lacking[0]}': name a set of ratings, as movielens/1m-ratings.")
+
+    builder = open_tfds(name, data_dir, fits)
+    cells: dict[str, list[Any]] = {one: [] for one in wanted}
+    for batch in builder.as_dataset(split="train", batch_size=None).batch(4096).as_numpy_iterator():
+        for one in wanted:
+            cells[one].append(batch[one])
+    column = {one: np.concatenate(parts) for one, parts in cells.items()}
+    texts = {one: [cell.decode() for cell in column[one]] for one in ("user_id", "movie_id", "movie_title")}
+    (users, user_names), (items, item_names) = numbered(texts["user_id"]), numbered(texts["movie_id"])
+    return Events(users, items, column["timestamp"].astype(np.float64), column["user_rating"].astype(np.float32),
+                  user_names, item_names, dict(zip(texts["movie_id"], texts["movie_title"], strict=True)))

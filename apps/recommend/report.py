@@ -1,0 +1,106 @@
+"""Scoring of ranked lists against what came next, all items of the catalogue being ranked."""
+
+from typing import Any
+
+import numpy as np
+
+from shared.app import Answer, Scorer
+from shared.evaluation.report import Curve, Report
+
+CUTS = (5, 10, 20)
+SHOWN = 5  # items of a list, and examples
+LENGTHS = (5, 10, 20, 50, 100, 200, 500)  # of histories
+PARTS = 5  # of the catalogue by popularity, each with as many training events
+
+
+def at_cut(hits: np.ndarray, targets: int, cut: int) -> dict[str, float]:
+    """The usual figures of one list (Manning et al. 2008, Introduction to Information Retrieval, chapter 8).
+
+    Args:
+        hits: which places of the list are right, bool `[n]`.
+        targets: how many items are right, in the list or not.
+        cut: places that count; what is missing of them is wrong.
+    """
+    hits = hits[:cut]
+    places = np.flatnonzero(hits) + 1
+    best = min(targets, cut)
+    precisions = np.arange(1, len(places) + 1) / places
+    gains = 1 / np.log2(places + 1)
+    ideal = (1 / np.log2(np.arange(2, best + 2))).sum()
+    return {"hit": float(len(places) > 0), "ndcg": float(gains.sum() / ideal), "precision": len(places) / cut,
+            "recall": len(places) / targets, "map": float(precisions.sum() / best),
+            "mrr": float(1 / places[0]) if len(places) else 0.0}
+
+
+class RankingScorer(Scorer):
+    """Means over people.
+
+    Args:
+        titles: of the items, number 1 first.
+        counts: how often each item stands in training histories, `[items]`.
+    """
+
+    def __init__(self, titles: list[str], counts: np.ndarray):
+        self.titles, self.counts = titles, np.asarray(counts, np.float64)
+        order = np.argsort(-self.counts, kind="stable")
+        below = np.cumsum(self.counts[order]) - self.counts[order]
+        self.part = np.empty(len(order), np.int64)  # of the catalogue; 0 is the most popular
+        self.part[order] = np.minimum(below / max(1.0, self.counts.sum()) * PARTS, PARTS - 1).astype(np.int64)
+        self.figures: list[dict[str, float]] = []
+        self.lengths: list[int] = []
+        self.parts: list[int] = []
+        self.cold: list[bool] = []
+        self.given = np.zeros(len(titles), np.int64)  # how often each item stood in the first ten
+        self.places = np.zeros(max(CUTS), np.int64)  # how often a right item stood there
+        self.examples: list[dict[str, Any]] = []
+
+    def update(self, example: dict[str, Any], answer: Answer) -> None:
+        targets = example["targets"][example["targets"] > 0]
+        history = example["history"][example["history"] > 0]
+        items = answer["items"][answer["items"] > 0][:max(CUTS)]
+        hits = np.isin(items, targets)
+        row = {f"{name}_at_{cut}": value for cut in CUTS for name, value in at_cut(hits, len(targets), cut).items()}
+        self.figures.append(row)
+        self.lengths.append(len(history))
+        self.parts.append(int(self.part[targets[0] - 1]))
+        self.cold.append(bool(self.counts[targets[0] - 1] == 0))
+        self.given[items[:10] - 1] += 1
+        self.places[np.flatnonzero(hits)] += 1
+        if len(self.examples) < SHOWN:
+            self.examples.append({
+                "person": example["meta"].get("user", ""), "had": self._named(history[-3:]),
+                "recommended": self._named(items[:SHOWN]), "next": self._named(targets[:1]),
+                "place": int(np.flatnonzero(hits)[0]) + 1 if hits.any() else None})
+
+    def _named(self, items: np.ndarray) -> str:
+        return "; ".join(self.titles[item - 1] for item in items)
+
+    def report(self) -> Report:
+        count = len(self.figures)
+        metrics = {name: float(np.mean([row[name] for row in self.figures])) for name in self.figures[0]}
+        share = (self.counts + 1) / (self.counts.sum() + len(self.counts))
+        given = self.given / max(1, self.given.sum())
+        metrics["coverage_at_10"] = float((self.given > 0).mean())
+        metrics["novelty_at_10"] = float(-(given * np.log2(share)).sum())  # bits: Zhou et al. 2010
+        metrics["popularity_at_10"] = float(given[self.part == 0].sum())
+        edges = np.searchsorted(LENGTHS, self.lengths)
+        names = [f"up to {length}" for length in LENGTHS] + [f"over {LENGTHS[-1]}"]
+        tables = {"history": self._table("history", edges, names),
+                  "popularity": self._table("item", np.array(self.parts),
+                                            [f"{number + 1} of {PARTS}" for number in range(PARTS)]),
+                  "examples": self.examples}
+        if any(self.cold):
+            tables["cold"] = self._table("item", np.array(self.cold, np.int64), ["in training", "never in training"])
+        rising = (np.cumsum(self.places) / count).tolist()
+        curve = Curve("How often what came next is in the list", "places of the list",
+                      "right items by person", list(range(1, max(CUTS) + 1)), {"found": rising})
+        return Report(metrics, tables, {"found": curve}, count)
+
+    def _table(self, title: str, of: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
+        rows = []
+        for number, name in enumerate(names):
+            own = [row for row, part in zip(self.figures, of, strict=True) if part == number]
+            if own:
+                rows.append({title: name, **{key: float(np.mean([row[key] for row in own]))
+                                             for key in ("hit_at_10", "ndcg_at_10")}, "support": len(own)})
+        return rows
