@@ -54,7 +54,7 @@ class Settings(FitSettings):
     vertical: int = setting(4, "filters of caser over the whole history", advanced=True, at_least=1, at_most=256)
     dropout: float = setting(0.2, "share of the numbers dropped while training", at_least=0, at_most=0.9)
     item_dropout: float = setting(0.0, "augmentation: share of a history's items left out", at_least=0, at_most=0.9)
-    top: int = setting(20, "items of an answer", at_least=1, at_most=1000)
+    top: int = setting(50, "items of an answer; reports count up to 50 of them", at_least=1, at_most=1000)
     batch_size: int = setting(16, "stretches of history a step", at_least=1)
     learning_rate: float = setting(0.003, "step size at its highest", at_least=0)
 

@@ -7,7 +7,7 @@ import numpy as np
 from shared.app import Answer, Scorer
 from shared.evaluation.report import Curve, Report
 
-CUTS = (5, 10, 20)
+CUTS = (5, 10, 20, 50)
 SHOWN = 5  # items of a list, and examples
 LENGTHS = (5, 10, 20, 50, 100, 200, 500)  # of histories
 PARTS = 5  # of the catalogue by popularity, each with as many training events
