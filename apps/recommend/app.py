@@ -10,6 +10,7 @@ import numpy as np
 
 from apps.recommend import data
 from apps.recommend.baselines import DECAYS, MOST
+from apps.recommend.baselines import LENGTHS as BASELINE_LENGTHS
 from apps.recommend.report import RankingScorer
 from shared.app import Answer, App, Raw
 from shared.data.dataset import Dataset, Ragged, Split
@@ -19,7 +20,7 @@ from shared.facts import Facts
 from shared.settings import DataSettings, FitSettings, setting
 from shared.signature import Tensor
 
-LENGTHS = {"caser": 9, "popularity": 1, "cosine": 50, "markov": 20}  # of the history, where nothing is said
+LENGTHS = {"caser": 9, **BASELINE_LENGTHS}  # of the history, where nothing is said
 USUAL = 0.9  # share of the histories that are read whole, where nothing is said
 LONGEST, MOST_EXCLUDED = 100, 4096  # items
 SHOWN = 5  # items of an answer that people are shown
@@ -94,20 +95,26 @@ class Recommend(App):
         if settings.model in DECAYS and len(dataset.labels) > MOST:
             raise UserError(f"--model {settings.model} keeps a table of all pairs of at most {MOST:,} items, and "
                             f"there are {len(dataset.labels):,}: leave seldom ones out by --core.")
-        history, targets = train.columns["history"], train.columns["targets"]
-        assert isinstance(history, Ragged) and isinstance(targets, Ragged)
-        sizes = np.diff(history.offsets) + 1
+        whole = data.joined(train)
+        sizes = np.diff(whole.offsets)
         usual = int(np.clip(-(-np.quantile(sizes, USUAL) // 4) * 4, 4, LONGEST))
         length = settings.length or LENGTHS.get(settings.model, usual)
         older = int(np.clip(sizes.max() + 1 - length, 1, MOST_EXCLUDED))
-        counts = np.bincount(np.r_[history.values, targets.values], minlength=len(dataset.labels) + 1)[1:]
+        counts = np.bincount(whole.values, minlength=len(dataset.labels) + 1)[1:]
         return Facts({"labels": dataset.labels, "titles": dataset.titles, "length": length,
                       "exclude": -(-older // 16) * 16, "top": min(settings.top, len(dataset.labels)),
                       "read": {name: getattr(settings, name) for name in data.OF_FILE}},
-                     {"counts": counts.astype(np.int32)})
+                     {"counts": counts.astype(np.int32), "trained_items": whole.values,
+                      "trained_offsets": whole.offsets})
+
+    def shipped(self, facts: Facts) -> Facts:
+        """Without the histories of training, by which reports compare."""
+        return Facts(facts.values, {"counts": facts["counts"]})
 
     def scorer(self, facts: Facts) -> RankingScorer:
-        return RankingScorer(facts["titles"], facts["counts"])
+        kept = facts.get("trained_offsets")
+        trained = None if kept is None else Ragged(facts["trained_items"], kept)
+        return RankingScorer(facts["titles"], facts["counts"], trained)
 
     def read_input(self, argument: str | Path, facts: Facts) -> Raw:
         """Items by id or title, with commas between, the latest last."""

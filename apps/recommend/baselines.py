@@ -10,6 +10,7 @@ STEPS = 5  # that the chain looks ahead
 NEAREST = 200  # items that a cosine counts for
 # By how much an item of the history counts less than the one after it.
 DECAYS = {"popularity": 0.0, "cosine": 0.8, "markov": 0.7}
+LENGTHS = {"popularity": 1, "cosine": 50, "markov": 20}  # items of a history that count
 
 
 def table(kind: str, histories: Ragged, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -27,6 +28,31 @@ def table(kind: str, histories: Ragged, count: int) -> tuple[np.ndarray, np.ndar
         return np.zeros((count + 1, count + 1), np.float32), popular / popular.sum()
     made = cosine(histories, popular) if kind == "cosine" else markov(histories, popular)
     return made.toarray().astype(np.float32), nothing
+
+
+def weights(steps: int, decay: float) -> np.ndarray:
+    """How much each item of a history counts, the last one 1: float32 `[steps]`."""
+    return (decay ** np.arange(steps)[::-1]).astype(np.float32)
+
+
+def scores(kind: str, histories: list[np.ndarray], tables: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Of each item of the catalogue for each history, `[n, 1 + count]`; -inf for what is in it.
+
+    Args:
+        kind: of `DECAYS`.
+        histories: items numbered from 1 on.
+        tables: what `table` gave.
+    """
+    every, nothing = tables
+    recent = np.zeros((len(histories), len(every)), np.float32)
+    for row, history in zip(recent, histories, strict=True):
+        last = history[-LENGTHS[kind]:]
+        np.add.at(row, last, weights(len(last), DECAYS[kind]))
+    made = recent @ every + nothing
+    for row, history in zip(made, histories, strict=True):
+        row[history] = -np.inf
+    made[:, 0] = -np.inf
+    return made
 
 
 def cosine(histories: Ragged, popular: np.ndarray) -> sparse.csr_array:

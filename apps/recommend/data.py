@@ -135,3 +135,14 @@ def cut(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Ragged:
     sizes = ends - starts
     offsets = np.r_[0, np.cumsum(sizes)]
     return Ragged(items[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)], offsets)
+
+
+def joined(train: Split) -> Ragged:
+    """Histories with what came next at their end."""
+    history, targets = train.columns["history"], train.columns["targets"]
+    assert isinstance(history, Ragged) and isinstance(targets, Ragged)
+    offsets = history.offsets + targets.offsets
+    values = np.empty(offsets[-1], np.int32)
+    for part, shift in ((history, targets.offsets[:-1]), (targets, history.offsets[1:])):
+        values[np.arange(len(part.values)) + np.repeat(shift, np.diff(part.offsets))] = part.values
+    return Ragged(values, offsets)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from apps.recommend import baselines
+from apps.recommend.data import joined
 from apps.recommend.networks import ENCODED, EVERY_STEP, ITEMS, NETWORKS, Items
 from shared.data.dataset import Ragged, Split
 from shared.data.stateless import uniform
@@ -61,8 +62,7 @@ class Recommender(Model):
 
     def spread(self, items: tf.Tensor, decay: float) -> tf.Tensor:
         """How much each item of the catalogue counts that is in a history, the last one 1."""
-        steps = items.shape[1]
-        weights = tf.constant((decay ** np.arange(steps)[::-1]).astype(np.float32))
+        weights = tf.constant(baselines.weights(items.shape[1], decay))
         return self.scattered(items, tf.where(items > 0, weights[None], 0.0))
 
     def scattered(self, items: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
@@ -135,17 +135,6 @@ class Recommender(Model):
         if not self.learns:
             return {}
         return {"items": (list(self.facts["titles"]), network.get_layer(ITEMS).get_weights()[0][1:])}
-
-
-def joined(train: Split) -> Ragged:
-    """Histories with what came next at their end."""
-    history, targets = train.columns["history"], train.columns["targets"]
-    assert isinstance(history, Ragged) and isinstance(targets, Ragged)
-    offsets = history.offsets + targets.offsets
-    values = np.empty(offsets[-1], np.int32)
-    for part, shift in ((history, targets.offsets[:-1]), (targets, history.offsets[1:])):
-        values[np.arange(len(part.values)) + np.repeat(shift, np.diff(part.offsets))] = part.values
-    return Ragged(values, offsets)
 
 
 def windows(whole: Ragged, width: int, last: bool = False) -> np.ndarray:

@@ -4,12 +4,16 @@ from typing import Any
 
 import numpy as np
 
+from apps.recommend import baselines
 from shared.app import Answer, Scorer
+from shared.data.dataset import Ragged
+from shared.evaluation.answering import Answering
 from shared.evaluation.report import Curve, Report
 
 CUTS = (5, 10, 20, 50)
 SHOWN = 5  # items of a list, and examples
 LENGTHS = (5, 10, 20, 50, 100, 200, 500)  # of histories
+COMPARED, AT_ONCE = 5000, 250  # people for whom the baselines are asked too, and how many at once
 PARTS = 5  # of the catalogue by popularity, each with as many training events
 
 
@@ -32,16 +36,28 @@ def at_cut(hits: np.ndarray, targets: int, cut: int) -> dict[str, float]:
             "mrr": float(1 / places[0]) if len(places) else 0.0}
 
 
+def figures(hits: np.ndarray, targets: int) -> dict[str, float]:
+    """Those of `at_cut` at each of `CUTS`, by names as `ndcg_at_10`."""
+    return {f"{name}_at_{cut}": value for cut in CUTS for name, value in at_cut(hits, targets, cut).items()}
+
+
+def means(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([row[name] for row in rows])) for name in ("hit_at_10", "ndcg_at_10", "hit_at_50")}
+
+
 class RankingScorer(Scorer):
     """Means over people.
 
     Args:
         titles: of the items, number 1 first.
         counts: how often each item stands in training histories, `[items]`.
+        trained: those histories, where they are at hand: what learning bought is then told too.
     """
 
-    def __init__(self, titles: list[str], counts: np.ndarray):
-        self.titles, self.counts = titles, np.asarray(counts, np.float64)
+    def __init__(self, titles: list[str], counts: np.ndarray, trained: Ragged | None = None):
+        self.titles, self.counts, self.trained = titles, np.asarray(counts, np.float64), trained
+        self.people: list[tuple[np.ndarray, np.ndarray]] = []  # history and targets
+        self.baselines: list[dict[str, Any]] = []
         order = np.argsort(-self.counts, kind="stable")
         below = np.cumsum(self.counts[order]) - self.counts[order]
         self.part = np.empty(len(order), np.int64)  # of the catalogue; 0 is the most popular
@@ -59,13 +75,14 @@ class RankingScorer(Scorer):
         history = example["history"][example["history"] > 0]
         items = answer["items"][answer["items"] > 0][:max(CUTS)]
         hits = np.isin(items, targets)
-        row = {f"{name}_at_{cut}": value for cut in CUTS for name, value in at_cut(hits, len(targets), cut).items()}
-        self.figures.append(row)
+        self.figures.append(figures(hits, len(targets)))
         self.lengths.append(len(history))
         self.parts.append(int(self.part[targets[0] - 1]))
         self.cold.append(bool(self.counts[targets[0] - 1] == 0))
         self.given[items[:10] - 1] += 1
         self.places[np.flatnonzero(hits)] += 1
+        if self.trained and len(self.people) < COMPARED:
+            self.people.append((history, targets))
         if len(self.examples) < SHOWN:
             self.examples.append({
                 "person": example["meta"].get("user", ""), "had": self._named(history[-3:]),
@@ -74,6 +91,22 @@ class RankingScorer(Scorer):
 
     def _named(self, items: np.ndarray) -> str:
         return "; ".join(self.titles[item - 1] for item in items)
+
+    def explain(self, answer: Answering) -> None:
+        """Asks the baselines for the first people."""
+        if not self.trained or len(self.titles) > baselines.MOST:
+            return
+        own = self.figures[:len(self.people)]
+        self.baselines = [{"model": "this", **means(own)}]
+        for kind in baselines.DECAYS:
+            tables, rows = baselines.table(kind, self.trained, len(self.titles)), []
+            for start in range(0, len(self.people), AT_ONCE):
+                histories, targets = zip(*self.people[start:start + AT_ONCE], strict=True)
+                scores = baselines.scores(kind, list(histories), tables)
+                best = np.argsort(-scores, 1, kind="stable")[:, :max(CUTS)]
+                rows += [figures(np.isin(items, right), len(right))
+                         for items, right in zip(best, targets, strict=True)]
+            self.baselines.append({"model": kind, **means(rows)})
 
     def report(self) -> Report:
         count = len(self.figures)
@@ -85,10 +118,12 @@ class RankingScorer(Scorer):
         metrics["popularity_at_10"] = float(given[self.part == 0].sum())
         edges = np.searchsorted(LENGTHS, self.lengths)
         names = [f"up to {length}" for length in LENGTHS] + [f"over {LENGTHS[-1]}"]
-        tables = {"history": self._table("history", edges, names),
+        tables = {"baselines": self.baselines, "history": self._table("history", edges, names),
                   "popularity": self._table("item", np.array(self.parts),
                                             [f"{number + 1} of {PARTS}" for number in range(PARTS)]),
                   "examples": self.examples}
+        if not self.baselines:
+            del tables["baselines"]
         if any(self.cold):
             tables["cold"] = self._table("item", np.array(self.cold, np.int64), ["in training", "never in training"])
         rising = (np.cumsum(self.places) / count).tolist()
@@ -101,6 +136,5 @@ class RankingScorer(Scorer):
         for number, name in enumerate(names):
             own = [row for row, part in zip(self.figures, of, strict=True) if part == number]
             if own:
-                rows.append({title: name, **{key: float(np.mean([row[key] for row in own]))
-                                             for key in ("hit_at_10", "ndcg_at_10")}, "support": len(own)})
+                rows.append({title: name, **means(own), "support": len(own)})
         return rows

@@ -11,11 +11,13 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from apps.recommend import baselines, data
 from apps.recommend.app import Recommend, Settings, raw_of
-from apps.recommend.model import joined, stretches, windows
+from apps.recommend.data import joined
+from apps.recommend.model import stretches, windows
 from apps.recommend.report import RankingScorer, at_cut
 from shared.data.dataset import Ragged
 from shared.errors import UserError
 from shared.evaluation.answering import answering
+from shared.evaluation.score import score
 from shared.training.fit import predict_with
 
 APP = Recommend()
@@ -195,6 +197,19 @@ def test_a_baseline_ranks_as_its_table_says(tmp_path, model, decay):
     scores = plain + sum(decay ** age * table[item] for age, item in enumerate(history[::-1]))
     scores[[0, *history]] = -np.inf
     np.testing.assert_allclose(scores[given["items"]], np.sort(scores)[::-1][:5], atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["markov", "cosine", "popularity"])
+def test_reports_of_runs_tell_what_each_baseline_would_find(tmp_path, model):
+    made, network, _, _, dataset = built(written(tmp_path / "t.csv", some()), model=model, length=0)
+    answer = answering(APP, predict_with(made, network), made.inputs, made.facts)
+    report = score(answer, dataset.splits["test"], APP.scorer(made.facts), explain=True)
+    rows = {row.pop("model"): row for row in report.tables["baselines"]}
+    assert rows.keys() == {"this", "markov", "cosine", "popularity"}
+    assert rows[model] == pytest.approx(rows["this"])
+    assert rows["this"]["ndcg_at_10"] == pytest.approx(report.metrics["ndcg_at_10"])
+    assert "baselines" not in score(answer, dataset.splits["test"], APP.scorer(APP.shipped(made.facts)),
+                                    explain=True).tables
 
 
 # Networks
