@@ -2,14 +2,15 @@
 
 import csv
 import lzma
-from collections.abc import Sequence
+import math
+from array import array
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from shared.data.tables import SUFFIXES, Table, read_table
+from shared.data.tables import SUFFIXES, Rows, open_rows
 from shared.errors import UserError
 
 COLUMNS = {
@@ -56,20 +57,29 @@ class Events:
                       self.item_names, self.titles, self.notes)
 
 
-def numbered(names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """A number for each name, int32, in the order of first appearance; and the names."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int32), list(numbers)
+class Numbers:
+    """A number for each name, in the order of first appearance."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, int] = {}
+        self.column = array("i")
+
+    def add(self, name: str) -> None:
+        self.column.append(self.of.setdefault(name, len(self.of)))
+
+    def taken(self) -> tuple[np.ndarray, list[str]]:
+        """Numbers, int32, and the names."""
+        return np.array(self.column, np.int32), list(self.of)
 
 
-def find_columns(table: Table, asked: dict[str, str | None]) -> dict[str, str]:
-    """The table's names of our columns: those asked for, else by their usual names.
+def find_columns(table: Rows, asked: dict[str, str | None]) -> dict[str, int]:
+    """Where the table has our columns: those asked for, else by their usual names.
 
     Raises:
         UserError: one that was asked for, or that is needed, is not there.
     """
     folded = {name.casefold().replace(" ", "_"): name for name in table.names}
-    found: dict[str, str] = {}
+    found: dict[str, int] = {}
     for ours, usual in COLUMNS.items():
         name = asked.get(ours)
         if name and name not in table.names:
@@ -78,64 +88,66 @@ def find_columns(table: Table, asked: dict[str, str | None]) -> dict[str, str]:
         if name is None and ours in NEEDED:
             raise UserError(f"{table.path} names no column of {ours}s: line 1 has {', '.join(table.names[:10])}; say "
                             f"which it is by --{ours}-column.")
-        if name and name not in found.values():
-            found[ours] = name
+        if name and table.names.index(name) not in found.values():
+            found[ours] = table.names.index(name)
     return found
 
 
-def from_table(table: Table, asked: dict[str, str | None]) -> Events:
-    """Raises UserError for cells that are empty, or no number or date where one must be; the line is named."""
-    columns = find_columns(table, asked)
-    texts = {}
-    for ours in NEEDED:
-        texts[ours] = [cell.strip() for cell in table.column(columns[ours])]
-        if "" in texts[ours]:
-            raise UserError(f"{table.path} line {table.lines[texts[ours].index('')]}: the {columns[ours]} is empty.")
-    (users, user_names), (items, item_names) = numbered(texts["user"]), numbered(texts["item"])
-    times = ratings = None
+def from_rows(table: Rows, asked: dict[str, str | None]) -> Events:
+    """Reads row by row: of ten million events no more is kept than their numbers.
+
+    Raises:
+        UserError: a cell is empty, or no number or date where one must be; the line is named.
+    """
+    at = find_columns(table, asked)
+    users, items, times, ratings = Numbers(), Numbers(), array("d"), array("f")
+    titles: dict[str, str] = {}
+    read = number  # of times; dates where the first one is no number
+    for line, row in table.rows:
+        for ours, numbers in (("user", users), ("item", items)):
+            name = row[at[ours]].strip()
+            if not name:
+                raise UserError(f"{table.path} line {line}: the {table.names[at[ours]]} is empty.")
+            numbers.add(name)
+        if "time" in at:
+            cell = row[at["time"]]
+            if not times and not is_number(cell):
+                read = date
+            times.append(read(table, line, at["time"], cell))
+        if "rating" in at:
+            ratings.append(number(table, line, at["rating"], row[at["rating"]]))
+        if "title" in at:
+            titles.setdefault(name, row[at["title"]])
+    if not users.column:
+        raise UserError(f"{table.path} has no rows below its first line.")
     notes = list(table.notes)
-    if "time" in columns:
-        times = as_times(table, columns["time"])
-    else:
+    if "time" not in at:
         notes.append(f"{table.path} has no column of times: its rows are taken to be in order.")
-    if "rating" in columns:
-        ratings = np.array([number(table, columns["rating"], row, cell)
-                            for row, cell in enumerate(table.column(columns["rating"]))], np.float32)
-    titles = dict(zip(texts["item"], table.column(columns["title"]), strict=True)) if "title" in columns else {}
-    return Events(users, items, times, ratings, user_names, item_names, titles, notes)
+    (user_column, user_names), (item_column, item_names) = users.taken(), items.taken()
+    return Events(user_column, item_column, np.array(times) if "time" in at else None,
+                  np.array(ratings) if "rating" in at else None, user_names, item_names, titles, notes)
 
 
-def number(table: Table, column: str, row: int, cell: str) -> float:
+def number(table: Rows, line: int, column: int, cell: str) -> float:
     """Raises UserError where a cell is no finite number."""
+    if not is_number(cell):
+        raise UserError(f"{table.path} line {line}: {table.names[column]} '{cell[:40]}' is no number.")
+    return float(cell)
+
+
+def date(table: Rows, line: int, column: int, cell: str) -> float:
+    """Seconds of a date of ISO 8601, of no time zone UTC. Raises UserError where it is none."""
     try:
-        value = float(cell)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise UserError(f"{table.path} line {table.lines[row]}: {column} '{cell[:40]}' is no number.")
-    return value
-
-
-def as_times(table: Table, column: str) -> np.ndarray:
-    """Numbers as they are; dates of ISO 8601 as seconds."""
-    cells, made = table.column(column), []
-    dates = bool(cells) and not is_number(cells[0])
-    for row, cell in enumerate(cells):
-        if not dates:
-            made.append(number(table, column, row, cell))
-            continue
-        try:
-            when = datetime.fromisoformat(cell.strip())
-        except ValueError as error:
-            raise UserError(f"{table.path} line {table.lines[row]}: {column} '{cell[:40]}' is no date: write "
-                            f"2011-12-09 or 2011-12-09 12:50, or numbers in all rows.") from error
-        made.append((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
-    return np.array(made, np.float64)
+        when = datetime.fromisoformat(cell.strip())
+    except ValueError as error:
+        raise UserError(f"{table.path} line {line}: {table.names[column]} '{cell[:40]}' is no date: write 2011-12-09 "
+                        f"or 2011-12-09 12:50, or numbers in all rows.") from error
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def is_number(cell: str) -> bool:
     try:
-        return bool(np.isfinite(float(cell)))
+        return math.isfinite(float(cell))
     except ValueError:
         return False
 
@@ -146,7 +158,7 @@ def read_events(path: Path, asked: dict[str, str | None]) -> Events:
         raise UserError(f"{path} is a folder: name the table of events in it.")
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path} is no table: --data takes {', '.join(SUFFIXES)} files, tfds:NAME and sample.")
-    return from_table(read_table(path), asked)
+    return from_rows(open_rows(path), asked)
 
 
 def sample() -> Events:
@@ -154,4 +166,4 @@ def sample() -> Events:
     path = Path(__file__).parent / "sample" / "online_retail_1000.csv.xz"
     with lzma.open(path, "rt", encoding="utf-8", newline="") as file:
         names, *rows = csv.reader(file)
-    return from_table(Table(path, names, rows, list(range(2, len(rows) + 2))), {})
+    return from_rows(Rows(path, names, enumerate(rows, 2)), {})

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.recommend.events import Events, numbered
+from apps.recommend.events import Events, Numbers
 from shared.data.tfds import open_tfds
 from shared.errors import UserError
 
@@ -23,7 +23,11 @@ def load(name: str, data_dir: str | None) -> Events:
         for one in wanted:
             cells[one].append(batch[one])
     column = {one: np.concatenate(parts) for one, parts in cells.items()}
-    texts = {one: [cell.decode() for cell in column[one]] for one in ("user_id", "movie_id", "movie_title")}
-    (users, user_names), (items, item_names) = numbered(texts["user_id"]), numbered(texts["movie_id"])
-    return Events(users, items, column["timestamp"].astype(np.float64), column["user_rating"].astype(np.float32),
-                  user_names, item_names, dict(zip(texts["movie_id"], texts["movie_title"], strict=True)))
+    users, items, titles = Numbers(), Numbers(), {}
+    for user, item, title in zip(column["user_id"], column["movie_id"], column["movie_title"], strict=True):
+        users.add(user.decode())
+        items.add(item.decode())
+        titles[item.decode()] = title.decode()
+    (user_column, user_names), (item_column, item_names) = users.taken(), items.taken()
+    return Events(user_column, item_column, column["timestamp"].astype(np.float64),
+                  column["user_rating"].astype(np.float32), user_names, item_names, titles)

@@ -1,5 +1,6 @@
 """Text files as text, and tables (CSV, TSV, JSON lines) as named columns: what is wrong is told with its line."""
 
+import codecs
 import csv
 import io
 import json
@@ -7,13 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from shared.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 LONGEST = 16 << 20  # characters of a field
+PIECE = 1 << 20  # bytes that are looked at at once
 
 
 @dataclass
@@ -144,38 +146,116 @@ def _read_json(path: Path, text: str) -> Table:
 
 
 def _read_delimited(path: Path, text: str) -> Table:
-    first = text.split("\n", 1)[0]
+    found = _delimited(path, lambda newline: io.StringIO(text, newline=newline))
+    numbered = list(found.rows)
+    return Table(path, found.names, [row for _, row in numbered], [number for number, _ in numbered], found.notes)
+
+
+@dataclass
+class Rows:
+    """Rows of one file, read as they are asked for; what is wrong with one is raised then.
+
+    Args:
+        path: of the file.
+        names: of the columns.
+        rows: the line on which each begins, and its values as text, in the order of `names`; to be taken once.
+        notes: what a person should know of how it was read.
+    """
+
+    path: Path
+    names: list[str]
+    rows: Iterator[tuple[int, list[str]]]
+    notes: list[str] = field(default_factory=list)
+
+
+def open_rows(path: Path) -> Rows:
+    """As `read_table` reads them, but one at a time, whatever the size of the file. Objects of `.jsonl` files have the
+    columns of the first one. What is no UTF-8 is read whole.
+
+    Raises:
+        UserError: the file is no such table; the message names the line.
+    """
+    try:
+        with path.open("rb") as file:
+            decoder, sound = codecs.getincrementaldecoder("utf-8")(), True
+            while sound and (piece := file.read(PIECE)):
+                sound = 0 not in piece and decoder.decode(piece) is not None
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        sound = False
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    if not sound:  # which says why, or finds another encoding
+        table = read_table(path)
+        return Rows(path, table.names, iter(zip(table.lines, table.rows, strict=True)), table.notes)
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return _objects(path)
+    return _delimited(path, lambda newline: path.open(encoding="utf-8-sig", newline=newline))
+
+
+def _objects(path: Path) -> Rows:
+    def objects() -> Iterator[tuple[int, dict[str, str]]]:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                for _, row in json_objects(line, lambda _, number=number: f"{path} line {number}"):  # type: ignore
+                    yield number, {name: value if isinstance(value, str) else json.dumps(value)
+                                   for name, value in row.items() if value is not None}
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        for number, row in objects():
+            if lacking := [name for name in names if name not in row]:
+                raise UserError(f"{path} line {number} has no '{lacking[0]}', which line {line} has.")
+            yield number, [row[name] for name in names]
+
+    line, first = next(objects(), (0, {}))
+    if not first:
+        raise UserError(f"{path} is empty.")
+    names = list(first)
+    return Rows(path, names, rows())
+
+
+def _delimited(path: Path, opened: Callable[[str], TextIO]) -> Rows:
+    """Rows of what `opened` gives, which is told how lines end (`newline` of Python's `open`)."""
+    with opened("\n") as file:
+        first = file.readline(LONGEST)
     tabs = path.suffix.lower() == ".tsv"
     delimiter = "\t" if tabs else max(DELIMITERS, key=first.count)
     notes = [] if delimiter == "," or tabs or not first.count(delimiter) else [
         f"{path} was read as delimited by {DELIMITERS[delimiter]}."]
-    if tabs:
-        numbered = [(number, line.split("\t")) for number, line in enumerate(lines_of(text), 1) if line]
-    else:
-        numbered = _quoted(path, text, delimiter)
-    if not numbered:
+    numbered = _plain(opened) if tabs else _quoted(path, opened, delimiter)
+    names = [name.strip() for name in next(numbered, (1, []))[1]]
+    if not names:
         raise UserError(f"{path} is empty.")
-    names = [name.strip() for name in numbered[0][1]]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"{path} line 1 names the column '{twice[0]}' twice.")
-    for number, row in numbered[1:]:
-        if len(row) != len(names):
-            hint = "" if tabs else ("; put a field that contains the delimiter or a quotation mark in quotes, and "
-                                    "double the marks inside")
-            raise UserError(f"{path} line {number} has {len(row)} fields where line 1 names {len(names)}{hint}.")
-    return Table(path, names, [row for _, row in numbered[1:]], [number for number, _ in numbered[1:]], notes)
+    hint = "" if tabs else ("; put a field that contains the delimiter or a quotation mark in quotes, and double the "
+                            "marks inside")
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        for number, row in numbered:
+            if len(row) != len(names):
+                raise UserError(f"{path} line {number} has {len(row)} fields where line 1 names {len(names)}{hint}.")
+            yield number, row
+    return Rows(path, names, rows(), notes)
 
 
-def _quoted(path: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+def _plain(opened: Callable[[str], TextIO]) -> Iterator[tuple[int, list[str]]]:
+    with opened("\n") as file:
+        for number, line in enumerate(file, 1):
+            if line := line.removesuffix("\n").removesuffix("\r"):
+                yield number, line.split("\t")
+
+
+def _quoted(path: Path, opened: Callable[[str], TextIO], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(LONGEST)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, line = [], 1
-    try:
-        for row in reader:
-            if row:
-                rows.append((line, row))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        why = "a quotation mark is opened and not closed" if "end of data" in str(error) else str(error)
-        raise UserError(f"{path} line {line}: {why}.") from error
-    return rows
+    line = 1
+    with opened("") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            for row in reader:
+                if row:
+                    yield line, row
+                line = reader.line_num + 1
+        except csv.Error as error:
+            why = "a quotation mark is opened and not closed" if "end of data" in str(error) else str(error)
+            raise UserError(f"{path} line {line}: {why}.") from error

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from shared.data.tables import guess, lines_of, read_table, read_text
+from shared.data.tables import guess, lines_of, open_rows, read_table, read_text
 from shared.errors import UserError
 
 ROWS = [["good, \"really\" good", "pos"], ["two\nlines", "neg"], ["酒店 – café", "pos"]]
@@ -43,6 +43,30 @@ def test_json_lines_are_read(tmp_path):
     rows = [{"text": "a\nb", "label": 1, "tags": ["x"]}, {"text": "é", "label": 0, "tags": []}]
     table = read_table(write(tmp_path / "made.jsonl", "\n".join(map(json.dumps, rows)) + "\n\n"))
     assert table.column("text") == ["a\nb", "é"] and table.column("label") == ["1", "0"]
+
+
+@pytest.mark.parametrize("name,content", [
+    ("a.csv", "text,label\n\n\"x\ny\",1\r\nz,2\n"), ("a.csv", "a;b\n1;2\n"), ("a.tsv", "a\tb\n\"x\ty\r\n\n1\t2"),
+    ("a.jsonl", "{\"a\": \"x\", \"b\": 1}\n\n{\"a\": \"y\\nz\", \"b\": [2]}"),
+    ("a.csv", "é,b\n1,ü\n".encode("cp1252")),
+    ("a.csv", "\ufeffa,b\n1,2\n"), ("a.csv", "a,b\n1,é\n".encode("utf-16"))])
+def test_rows_one_at_a_time_are_those_of_the_table(tmp_path, name, content):
+    path = write(tmp_path / name, content)
+    table, rows = read_table(path), open_rows(path)
+    assert (rows.names, rows.notes) == (table.names, table.notes)
+    assert list(rows.rows) == list(zip(table.lines, table.rows, strict=True))
+
+
+def test_rows_one_at_a_time_are_refused_when_they_come(tmp_path):
+    rows = open_rows(write(tmp_path / "a.csv", "a,b\n1,2\n3\n"))
+    assert next(rows.rows) == (2, ["1", "2"])
+    with pytest.raises(UserError, match="line 3 has 1 fields"):
+        next(rows.rows)
+    for name, content in (("b.csv", ""), ("b.jsonl", "\n"), ("b.csv", "a\0b"), ("c.csv", "a,a\n"), ("none.csv", None)):
+        with pytest.raises(UserError):
+            open_rows(write(tmp_path / name, content) if content is not None else tmp_path / name)
+    with pytest.raises(UserError, match="line 2 has no 'b', which line 1 has"):
+        list(open_rows(write(tmp_path / "d.jsonl", '{"a": 1, "b": 2}\n{"a": 1}\n')).rows)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "gb18030"])
