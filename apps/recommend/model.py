@@ -101,20 +101,21 @@ class Recommender(Model):
         return {"items": tf.where(best > 0, items, -1), "scores": best}
 
     def examples(self, train: Split) -> Split:
-        """Stretches of histories: twice as long as the network reads, of which training takes another part each epoch;
-        or, for networks that answer once a history, one for each item that came next."""
+        """Stretches of histories, somewhat longer than the network reads, of which training takes another part each
+        epoch; or, for networks that answer once a history, one for each item that came next."""
         length = self.facts["length"]
         self.whole = joined(train)
         if not self.learns:
             return Split({"window": windows(self.whole, length + 1, last=True)})
         if self.settings.model in EVERY_STEP:
-            return Split({"window": stretches(self.whole, length)})
+            window, slack = stretches(self.whole, length)
+            return Split({"window": window, "slack": slack})
         return Split({"window": windows(self.whole, length + 1)})
 
     def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
         how, length, window = self.settings, self.facts["length"], columns["window"]
-        if window.shape[1] > length + 1:
-            first = tf.cast(uniform(keys, 0) * float(length), tf.int32)
+        if "slack" in columns:
+            first = tf.cast(uniform(keys, 0) * tf.cast(columns["slack"] + 1, tf.float32), tf.int32)
             window = tf.gather(window, first[:, None] + tf.range(length + 1)[None], axis=1, batch_dims=1)
         history, following = window[:, :-1], window[:, 1:]
         if how.item_dropout:
@@ -146,15 +147,17 @@ def windows(whole: Ragged, width: int, last: bool = False) -> np.ndarray:
     return places(whole, ends[:, None] - np.arange(width)[::-1], starts[:, None], ends[:, None] + 1)
 
 
-def stretches(whole: Ragged, length: int) -> np.ndarray:
-    """Stretches of two lengths and one, a length apart: int32 `[n, 2 * length + 1]`. If each is cut to `length + 1` at
-    a place from 0 to `length - 1`, the same for all, every item is once what came next."""
-    sizes = np.diff(whole.offsets)
-    counts = -(-sizes // length) + 1
+def stretches(whole: Ragged, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Stretches of each history, int32 `[n, length + most + 1]`, and how many places the first of their parts of
+    `length + 1` may be moved, int32 `[n]`, at most `most`. However each is cut, every item comes next in one."""
+    most = length // 4
+    step = length - most
+    counts = np.maximum(0, -(-(np.diff(whole.offsets) - length) // step)) + 1
     starts, ends = np.repeat(whole.offsets[:-1], counts), np.repeat(whole.offsets[1:], counts)
     number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    first = starts + (number - 1) * length - 1
-    return places(whole, first[:, None] + np.arange(2 * length + 1), starts[:, None], ends[:, None])
+    first = starts + number * step - 1  # nothing comes before the first item
+    window = places(whole, first[:, None] + np.arange(length + most + 1), starts[:, None], ends[:, None])
+    return window, np.where(number > 0, most, 0).astype(np.int32)
 
 
 def places(whole: Ragged, at: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
