@@ -55,7 +55,7 @@ class Settings(FitSettings):
     vertical: int = setting(4, "filters of caser over the whole history", advanced=True, at_least=1, at_most=256)
     dropout: float = setting(0.2, "share of the numbers dropped while training", at_least=0, at_most=0.9)
     item_dropout: float = setting(0.0, "augmentation: share of a history's items left out", at_least=0, at_most=0.9)
-    top: int = setting(50, "items of an answer; reports count up to 50 of them", at_least=1, at_most=1000)
+    top: int = setting(50, "items of an answer; reports count up to 50 of them", at_least=10, at_most=1000)
     batch_size: int = setting(16, "stretches of history a step", at_least=1)
     learning_rate: float = setting(0.003, "step size at its highest", at_least=0)
 
@@ -103,7 +103,7 @@ class Recommend(App):
         counts = np.bincount(whole.values, minlength=len(dataset.labels) + 1)[1:]
         return Facts({"labels": dataset.labels, "titles": dataset.titles, "length": length,
                       "exclude": -(-older // 16) * 16, "top": min(settings.top, len(dataset.labels)),
-                      "read": {name: getattr(settings, name) for name in data.OF_FILE}},
+                      "most": settings.top, "read": {name: getattr(settings, name) for name in data.OF_FILE}},
                      {"counts": counts.astype(np.int32), "trained_items": whole.values,
                       "trained_offsets": whole.offsets})
 
@@ -114,7 +114,7 @@ class Recommend(App):
     def scorer(self, facts: Facts) -> RankingScorer:
         kept = facts.get("trained_offsets")
         trained = None if kept is None else Ragged(facts["trained_items"], kept)
-        return RankingScorer(facts["titles"], facts["counts"], trained)
+        return RankingScorer(facts["titles"], facts["counts"], trained, facts["most"])
 
     def read_input(self, argument: str | Path, facts: Facts) -> Raw:
         """Items by id or title, with commas between, the latest last."""

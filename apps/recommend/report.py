@@ -36,13 +36,14 @@ def at_cut(hits: np.ndarray, targets: int, cut: int) -> dict[str, float]:
             "mrr": float(1 / places[0]) if len(places) else 0.0}
 
 
-def figures(hits: np.ndarray, targets: int) -> dict[str, float]:
-    """Those of `at_cut` at each of `CUTS`, by names as `ndcg_at_10`."""
-    return {f"{name}_at_{cut}": value for cut in CUTS for name, value in at_cut(hits, targets, cut).items()}
+def figures(hits: np.ndarray, targets: int, cuts: list[int]) -> dict[str, float]:
+    """Those of `at_cut` at each cut, by names as `ndcg_at_10`."""
+    return {f"{name}_at_{cut}": value for cut in cuts for name, value in at_cut(hits, targets, cut).items()}
 
 
 def means(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([row[name] for row in rows])) for name in ("hit_at_10", "ndcg_at_10", "hit_at_50")}
+    return {name: float(np.mean([row[name] for row in rows])) for name in ("hit_at_10", "ndcg_at_10", "hit_at_50")
+            if name in rows[0]}
 
 
 class RankingScorer(Scorer):
@@ -52,9 +53,11 @@ class RankingScorer(Scorer):
         titles: of the items, number 1 first.
         counts: how often each item stands in training histories, `[items]`.
         trained: those histories, where they are at hand: what learning bought is then told too.
+        most: places of the lists; figures at more of them are not told.
     """
 
-    def __init__(self, titles: list[str], counts: np.ndarray, trained: Ragged | None = None):
+    def __init__(self, titles: list[str], counts: np.ndarray, trained: Ragged | None = None, most: int = max(CUTS)):
+        self.cuts = [cut for cut in CUTS if cut <= most]
         self.titles, self.counts, self.trained = titles, np.asarray(counts, np.float64), trained
         self.people: list[tuple[np.ndarray, np.ndarray]] = []  # history and targets
         self.baselines: list[dict[str, Any]] = []
@@ -67,15 +70,15 @@ class RankingScorer(Scorer):
         self.parts: list[int] = []
         self.cold: list[bool] = []
         self.given = np.zeros(len(titles), np.int64)  # how often each item stood in the first ten
-        self.places = np.zeros(max(CUTS), np.int64)  # how often a right item stood there
+        self.places = np.zeros(max(self.cuts), np.int64)  # how often a right item stood there
         self.examples: list[dict[str, Any]] = []
 
     def update(self, example: dict[str, Any], answer: Answer) -> None:
         targets = example["targets"][example["targets"] > 0]
         history = example["history"][example["history"] > 0]
-        items = answer["items"][answer["items"] > 0][:max(CUTS)]
+        items = answer["items"][answer["items"] > 0][:max(self.cuts)]
         hits = np.isin(items, targets)
-        self.figures.append(figures(hits, len(targets)))
+        self.figures.append(figures(hits, len(targets), self.cuts))
         self.lengths.append(len(history))
         self.parts.append(int(self.part[targets[0] - 1]))
         self.cold.append(bool(self.counts[targets[0] - 1] == 0))
@@ -103,8 +106,8 @@ class RankingScorer(Scorer):
             for start in range(0, len(self.people), AT_ONCE):
                 histories, targets = zip(*self.people[start:start + AT_ONCE], strict=True)
                 scores = baselines.scores(kind, list(histories), tables)
-                best = np.argsort(-scores, 1, kind="stable")[:, :max(CUTS)]
-                rows += [figures(np.isin(items, right), len(right))
+                best = np.argsort(-scores, 1, kind="stable")[:, :max(self.cuts)]
+                rows += [figures(np.isin(items, right), len(right), self.cuts)
                          for items, right in zip(best, targets, strict=True)]
             self.baselines.append({"model": kind, **means(rows)})
 
@@ -128,7 +131,7 @@ class RankingScorer(Scorer):
             tables["cold"] = self._table("item", np.array(self.cold, np.int64), ["in training", "never in training"])
         rising = (np.cumsum(self.places) / count).tolist()
         curve = Curve("How often what came next is in the list", "places of the list",
-                      "right items by person", list(range(1, max(CUTS) + 1)), {"found": rising})
+                      "right items by person", list(range(1, max(self.cuts) + 1)), {"found": rising})
         return Report(metrics, tables, {"found": curve}, count)
 
     def _table(self, title: str, of: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
