@@ -57,7 +57,7 @@ class Settings(FitSettings):
     item_dropout: float = setting(0.0, "augmentation: share of a history's items left out", at_least=0, at_most=0.9)
     top: int = setting(50, "items of an answer; reports count up to 50 of them", at_least=10, at_most=1000)
     batch_size: int = setting(16, "stretches of history a step", at_least=1)
-    learning_rate: float = setting(0.003, "step size at its highest", at_least=0)
+    learning_rate: float = setting(0.006, "step size at its highest", at_least=0)
 
     def each_dilation(self) -> list[int]:
         """The dilations as numbers. Raises UserError."""

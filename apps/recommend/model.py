@@ -15,8 +15,6 @@ from shared.model import NETWORK, Model, Tensors
 from shared.networks.blocks import Style
 from shared.signature import Tensor
 
-LOWEST = -1e9
-
 
 @keras.saving.register_keras_serializable("pocketconv")
 class Scale(keras.layers.Layer):
@@ -95,9 +93,12 @@ class Recommender(Model):
     def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
         excluded = inputs["excluded"]
         had = self.scattered(excluded, tf.ones_like(excluded)) > 0
-        nothing = tf.range(self.count + 1)[None] == 0
-        scores = tf.where(had | nothing, LOWEST, outputs)
-        best, items = tf.math.top_k(tf.nn.softmax(scores), self.facts["top"])
+        allowed = ~(had | (tf.range(self.count + 1)[None] == 0))
+        # Just below all others, not far: the scores of an int8 file would have to reach down to it.
+        scores = tf.where(allowed, outputs, tf.reduce_min(outputs, 1, keepdims=True) - 1)
+        _, items = tf.math.top_k(scores, self.facts["top"])
+        chances = tf.exp(scores - tf.reduce_max(scores, 1, keepdims=True)) * tf.cast(allowed, tf.float32)
+        best = tf.gather(chances, items, batch_dims=1) / tf.reduce_sum(chances, 1, keepdims=True)
         return {"items": tf.where(best > 0, items, -1), "scores": best}
 
     def examples(self, train: Split) -> Split:
