@@ -24,6 +24,7 @@ LENGTHS = {"caser": 9, **BASELINE_LENGTHS}  # of the history, where nothing is s
 USUAL = 0.9  # share of the histories that are read whole, where nothing is said
 LONGEST, MOST_EXCLUDED = 100, 4096  # items
 SHOWN = 5  # items of an answer that people are shown
+NEAR = 3  # titles that are proposed for one that is not known
 TRAINED = "it has nothing to train: choose nextitnet or caser."
 
 
@@ -132,8 +133,10 @@ class Recommend(App):
             if not part:
                 continue
             if (number := find(part)) is None:
-                near = difflib.get_close_matches(part.casefold(), [*map(str.casefold, known), *titles], 1)
-                raise UserError(f"The model knows no item '{part[:60]}'" + (f": is it '{near[0]}'?" if near else
+                near = ([title for title in facts["titles"] if part.casefold() in title.casefold()][:NEAR]
+                        or difflib.get_close_matches(part.casefold(), [*map(str.casefold, known), *titles], 1))
+                meant = " or ".join(f"'{name}'" for name in near)
+                raise UserError(f"The model knows no item '{part[:60]}'" + (f": is it {meant}?" if near else
                                 ": give ids or titles with commas (or semicolons) between."))
             found.append(number)
         return raw_of(found)

@@ -286,6 +286,8 @@ def test_items_are_named_by_id_or_title_or_refused_with_the_nearest(tmp_path):
     assert APP.read_input("", made.facts)["history"].tolist() == []
     with pytest.raises(UserError, match="knows no item 'itm 3': is it 'item 3'"):
         APP.read_input("i1,itm 3", made.facts)
+    with pytest.raises(UserError, match="knows no item 'EM 3': is it 'Item 3'"):
+        APP.read_input("EM 3", made.facts)
 
 
 def test_what_goes_not_together_is_refused(tmp_path):
