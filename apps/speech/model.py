@@ -12,7 +12,7 @@ from apps.speech.ctc import CTCModel, greedy
 from apps.speech.data import recordings, symbols_in, texts
 from apps.speech.decoding import TUNED_ON, Decoder
 from apps.speech.frames import HALVED, MARGIN
-from apps.speech.levels import levelled
+from apps.speech.levels import levelled, sounding
 from apps.speech.networks import NETWORKS, by_clip, by_frame
 from apps.speech.speakers import count, numbered, speaker_loss, with_speaker
 from apps.speech.stream import states_of, stream
@@ -31,6 +31,7 @@ class Sound(Model):
     """Facts: `rate`, `max_samples`, `mean` and `std` of each band of training clips."""
 
     augments_raw = True
+    trims = False  # whether silence at a clip's end, where `--dynamic-range` tells it, is left unheard
     recordings: tf.Tensor | None = None  # of noise, read where examples are made to train on
 
     def __init__(self, settings: Any, facts: Any):
@@ -56,6 +57,9 @@ class Sound(Model):
         first = -(-self.margins[0] // self.features.hop_size)
         count = self.features.frames(length - first * self.features.hop_size + self.margins[0])[:, None, None]
         within = (number >= first) & (number < first + count)
+        if self.trims and self.settings.dynamic_range:
+            margin = self.margins[1] // self.features.hop_size
+            frames = tf.minimum(frames, sounding(made, within, self.settings.dynamic_range) + margin)
         made = levelled(made, within, self.settings.normalize, self.settings.dynamic_range)
         return {"features": tf.where(number < frames[:, None, None], self.normalize(made), 0.0), "frames": frames}
 
@@ -153,6 +157,8 @@ class WordModel(Sound, Classifier):
 
 class SentenceModel(Sound):
     """A transcript a clip. Facts: `symbols` too, characters or words."""
+
+    trims = True  # else some networks learn to wait for the end, and there guess what they did not hear
 
     def network(self) -> keras.Model:
         inputs, x, used = self.encoded()

@@ -127,6 +127,18 @@ def test_silence_begins_some_decibels_below_a_clips_loudest(normalize):
     np.testing.assert_allclose(used.std(0), 1, atol=0.01)
 
 
+def test_sentences_end_where_the_last_sound_ends():
+    rng = np.random.default_rng(0)
+    for sentences, silence, ends in ((True, 1e-4, 3000), (False, 1e-4, 4800), (True, 0.1, 4800)):
+        made, _, _ = built(sentences, dynamic_range=30)
+        size = made.facts["max_samples"]
+        sound = np.where(np.arange(size) < 3000, 0.1, silence) * rng.normal(size=size)
+        raw = {"samples": tf.constant(sound[None], tf.float32), "length": tf.constant([4800])}
+        frames, step = int(made.preprocess(raw)["frames"][0]), made.features.hop_size
+        heard = frames * step + made.features.window_size - step - 2 * 0.1 * RATE  # of the clip, without its margins
+        assert abs(heard - ends) <= 3 * step, (sentences, silence, heard)
+
+
 def test_a_longer_recording_is_cut_and_a_shorter_one_filled_up():
     made, _, _ = built()
     size = made.facts["max_samples"]
