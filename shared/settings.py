@@ -45,6 +45,17 @@ def check_bounds(settings: Any) -> None:
             raise UserError(f"{flag_of(field)} {value:g}: give a {wanted}.")
 
 
+def whole_numbers(flag: str, text: str, most: int, example: str) -> list[int]:
+    """Those of a setting like 3,4,5. Raises UserError where `text` is no list of numbers from 1 to `most`."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(1 <= number <= most for number in found):
+        raise UserError(f"{flag} {text}: give whole numbers from 1 to {most} with commas between, as {example}.")
+    return found
+
+
 @dataclass(kw_only=True)
 class DataSettings:
     """Where examples come from: shared by all verbs that read data."""

@@ -17,7 +17,7 @@ from shared.data.dataset import Dataset, Ragged, Split
 from shared.errors import UserError
 from shared.evaluation.report import Headline
 from shared.facts import Facts
-from shared.settings import DataSettings, FitSettings, setting
+from shared.settings import DataSettings, FitSettings, setting, whole_numbers
 from shared.signature import Tensor
 
 LENGTHS = {"caser": 9, **BASELINE_LENGTHS}  # of the history, where nothing is said
@@ -62,14 +62,7 @@ class Settings(FitSettings):
 
     def each_dilation(self) -> list[int]:
         """The dilations as numbers. Raises UserError."""
-        try:
-            found = [int(step) for step in self.dilations.split(",")]
-        except ValueError:
-            found = []
-        if not found or not all(1 <= step <= 512 for step in found):
-            raise UserError(f"--dilations {self.dilations}: give whole numbers from 1 to 512 with commas between, as "
-                            f"1,2,4.")
-        return found
+        return whole_numbers("--dilations", self.dilations, 512, "1,2,4")
 
 
 class Recommend(App):
@@ -80,7 +73,7 @@ class Recommend(App):
     headline = Headline("ndcg_at_10")
     model_class = "apps.recommend.model:Recommender"
     refused = {"class_weights": "each item is a class of its own; rare ones are learned as they are.",
-               "label_smoothing": "it would take as long for each item as to score it.",
+               "label_smoothing": "what came next is one item.",
                "folds": "people are tested by what they had last: --hold-out says how much of it."}
     standard_input = "histories, one a line"
 

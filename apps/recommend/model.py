@@ -84,7 +84,8 @@ class Recommender(Model):
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
         """One that scores at every step of a history, where the network can; a table for what is not trained."""
         if not self.learns:
-            network.get_layer("table").set_weights(baselines.table(self.settings.model, self.whole, self.count))
+            histories = Ragged(self.facts["trained_items"], self.facts["trained_offsets"])
+            network.get_layer("table").set_weights(baselines.table(self.settings.model, histories, self.count))
             return network
         if self.settings.model not in EVERY_STEP:
             return network
@@ -104,14 +105,13 @@ class Recommender(Model):
     def examples(self, train: Split) -> Split:
         """Stretches of histories, somewhat longer than the network reads, of which training takes another part each
         epoch; or, for networks that answer once a history, one for each item that came next."""
-        length = self.facts["length"]
-        self.whole = joined(train)
+        length, whole = self.facts["length"], joined(train)
         if not self.learns:
-            return Split({"window": windows(self.whole, length + 1, last=True)})
+            return Split({"window": windows(whole, length + 1, last=True)})
         if self.settings.model in EVERY_STEP:
-            window, slack = stretches(self.whole, length)
+            window, slack = stretches(whole, length)
             return Split({"window": window, "slack": slack})
-        return Split({"window": windows(self.whole, length + 1)})
+        return Split({"window": windows(whole, length + 1)})
 
     def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
         how, length, window = self.settings, self.facts["length"], columns["window"]
@@ -121,7 +121,7 @@ class Recommender(Model):
         history, following = window[:, :-1], window[:, 1:]
         if how.item_dropout:
             history = tf.where(uniform(keys, 1, (length,)) < how.item_dropout, 0, history)
-        return {"history": history, "next": following, "exclude": history[:, :1]}
+        return {"history": history, "next": following, "exclude": history[:, :1]}  # nothing more than is in it
 
     def target(self, columns: Tensors) -> tf.Tensor:
         return columns["next"] if self.settings.model in EVERY_STEP else columns["next"][:, -1]

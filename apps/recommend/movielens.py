@@ -19,7 +19,8 @@ def load(name: str, data_dir: str | None) -> Events:
 
     builder = open_tfds(name, data_dir, fits)
     cells: dict[str, list[Any]] = {one: [] for one in wanted}
-    for batch in builder.as_dataset(split="train", batch_size=None).batch(4096).as_numpy_iterator():
+    rows = builder.as_dataset(split="train").map(lambda row: {one: row[one] for one in wanted})  # not genres: ragged
+    for batch in rows.batch(4096).as_numpy_iterator():
         for one in wanted:
             cells[one].append(batch[one])
     column = {one: np.concatenate(parts) for one, parts in cells.items()}

@@ -7,7 +7,7 @@ import tensorflow as tf
 DECIBEL = math.log(10) / 10  # in natural logarithms of power
 
 
-def levelled(made: tf.Tensor, within: tf.Tensor, normalize: str, dynamic_range: float) -> tf.Tensor:
+def levelled(made: tf.Tensor, within: tf.Tensor, normalize: str, dynamic_range: float) -> tuple[tf.Tensor, tf.Tensor]:
     """What lies too far below a clip's loudest is raised to where silence begins: floors of noise become alike.
     Then with `normalize` "clip" each band loses its mean over those windows of the clip that are not silent.
 
@@ -16,25 +16,16 @@ def levelled(made: tf.Tensor, within: tf.Tensor, normalize: str, dynamic_range: 
         within: which windows lie wholly inside the clip, bool `[n, t, 1]`.
         normalize: "clip" or "data", which leaves bands as they are.
         dynamic_range: decibels below the loudest at which silence begins; 0: nothing is silence.
+
+    Returns:
+        The features, and which windows inside the clip are not silent, bool `[n, t, 1]`.
     """
     if dynamic_range:
-        loudest, silence = silence_of(made, within, dynamic_range)
+        # Nothing below what there is: integers would have to reach down to it.
+        loudest = tf.reduce_max(tf.where(within, made, tf.reduce_min(made)), 2, keepdims=True)
+        silence = tf.reduce_max(loudest, 1, keepdims=True) - DECIBEL * dynamic_range
         made, within = tf.maximum(made, silence), within & (loudest > silence)
     if normalize == "clip":
         count = tf.reduce_sum(tf.cast(within, tf.float32), 1, keepdims=True)
         made -= tf.reduce_sum(tf.where(within, made, 0.0), 1, keepdims=True) / tf.maximum(count, 1.0)
-    return made
-
-
-def silence_of(made: tf.Tensor, within: tf.Tensor, dynamic_range: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """The loudest band of each window, `[n, t, 1]`, and where silence begins, `[n, 1, 1]`."""
-    # Nothing below what there is: integers would have to reach down to it.
-    loudest = tf.reduce_max(tf.where(within, made, tf.reduce_min(made)), 2, keepdims=True)
-    return loudest, tf.reduce_max(loudest, 1, keepdims=True) - DECIBEL * dynamic_range
-
-
-def sounding(made: tf.Tensor, within: tf.Tensor, dynamic_range: float) -> tf.Tensor:
-    """How many windows there are until the last one that is not silent, int32 `[n]`."""
-    loudest, silence = silence_of(made, within, dynamic_range)
-    number = tf.range(1, made.shape[1] + 1)[None, :, None]
-    return tf.reduce_max(tf.where(within & (loudest > silence), number, 0), (1, 2))
+    return made, within

@@ -12,7 +12,7 @@ from apps.speech.ctc import CTCModel, greedy
 from apps.speech.data import recordings, symbols_in, texts
 from apps.speech.decoding import TUNED_ON, Decoder
 from apps.speech.frames import HALVED, MARGIN
-from apps.speech.levels import levelled, sounding
+from apps.speech.levels import levelled
 from apps.speech.networks import NETWORKS, by_clip, by_frame
 from apps.speech.speakers import count, numbered, speaker_loss, with_speaker
 from apps.speech.stream import states_of, stream
@@ -57,10 +57,10 @@ class Sound(Model):
         first = -(-self.margins[0] // self.features.hop_size)
         count = self.features.frames(length - first * self.features.hop_size + self.margins[0])[:, None, None]
         within = (number >= first) & (number < first + count)
+        made, loud = levelled(made, within, self.settings.normalize, self.settings.dynamic_range)
         if self.trims and self.settings.dynamic_range:
-            margin = self.margins[1] // self.features.hop_size
-            frames = tf.minimum(frames, sounding(made, within, self.settings.dynamic_range) + margin)
-        made = levelled(made, within, self.settings.normalize, self.settings.dynamic_range)
+            last = tf.reduce_max(tf.where(loud, number + 1, 0), (1, 2))
+            frames = tf.minimum(frames, last + self.margins[1] // self.features.hop_size)
         return {"features": tf.where(number < frames[:, None, None], self.normalize(made), 0.0), "frames": frames}
 
     def normalize(self, made: tf.Tensor) -> tf.Tensor:
@@ -229,7 +229,7 @@ def loudness(clips: list[np.ndarray], settings: Any) -> dict[str, list[float]]:
     for clip in clips:
         made = layer(clip[None])
         within = tf.ones([1, made.shape[1], 1], tf.bool)
-        rows.append(levelled(made, within, settings.normalize, settings.dynamic_range)[0])
+        rows.append(levelled(made, within, settings.normalize, settings.dynamic_range)[0][0])
     values = np.concatenate(rows)
     if not len(values):
         return {"mean": [0.0] * values.shape[1], "std": [1.0] * values.shape[1]}

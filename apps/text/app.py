@@ -21,7 +21,7 @@ from shared.errors import UserError
 from shared.evaluation.classification import averaging_labels, label_json, most_likely
 from shared.evaluation.report import Headline
 from shared.facts import Facts
-from shared.settings import DataSettings, FitSettings, setting
+from shared.settings import DataSettings, FitSettings, setting, whole_numbers
 from shared.signature import Tensor
 from shared.text_app import TextApp
 
@@ -71,13 +71,7 @@ class Settings(FitSettings):
 
     def each_width(self) -> list[int]:
         """The widths as numbers. Raises UserError."""
-        try:
-            found = [int(width) for width in self.widths.split(",")]
-        except ValueError:
-            found = []
-        if not found or not all(1 <= width <= 64 for width in found):
-            raise UserError(f"--widths {self.widths}: give whole numbers from 1 to 64 with commas between, as 3,4,5.")
-        return found
+        return whole_numbers("--widths", self.widths, 64, "3,4,5")
 
 
 class Text(TextApp):

@@ -9,12 +9,11 @@ from shared.app import App
 from shared.cli.artifacts import meant
 from shared.cli.evaluate import fits
 from shared.cli.terminal import console, progress, result
-from shared.errors import UserError
 from shared.evaluation.latency import latencies
 from shared.evaluation.predictors import open_artifact
 from shared.evaluation.show import show_comparison
 from shared.memory import peak_memory_mb
-from shared.settings import setting
+from shared.settings import setting, whole_numbers
 
 
 def settings_class(app: App) -> type:
@@ -27,7 +26,7 @@ def settings_class(app: App) -> type:
 
 
 def run(app: App, arguments: Any) -> int:
-    counts, rows = thread_counts(arguments.threads), []
+    counts, rows = whole_numbers("--threads", arguments.threads, 256, "1,2"), []
     path = meant(app, arguments.artifact)
     for threads in counts:
         predictor = open_artifact(path, app, threads)
@@ -43,14 +42,3 @@ def run(app: App, arguments: Any) -> int:
     if arguments.json:
         result({"artifact": str(path), "rounds": arguments.rounds, "rows": rows})
     return 0
-
-
-def thread_counts(text: str) -> list[int]:
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise UserError(f"--threads {text}: give whole numbers separated by commas, such as 1,2.")
-    return counts
-

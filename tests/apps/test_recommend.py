@@ -139,6 +139,24 @@ def test_ids_of_all_kinds_quotes_and_dates_out_of_order_are_read(tmp_path):
     assert rows_of(dataset.splits["test"].columns["history"]) == [[2, 1]]
 
 
+def test_tfds_sets_of_ratings_are_read_and_others_refused(tmp_path, write_tfds):
+    import tensorflow_datasets as tfds
+    text = tfds.features.Text()
+    features = {"user_id": text, "movie_id": text, "movie_title": text, "timestamp": np.int64,
+                "user_rating": np.float32, "movie_genres": tfds.features.Sequence(np.int64)}
+    rows = [{"user_id": str(7 + row % 2), "movie_id": f"m{row}", "movie_title": f"Film {row}", "timestamp": 100 - row,
+             "user_rating": 1.0 + row % 5, "movie_genres": list(range(row % 3))} for row in range(10)]
+    write_tfds(tmp_path, "made_ratings", features, {"train": rows})
+    write_tfds(tmp_path, "made_films", {"movie_id": text}, {"train": [{"movie_id": "1"}]})
+    dataset = loaded("tfds:made_ratings", data_dir=str(tmp_path), liked=2)
+    people = dict(zip(dataset.splits["test"].meta["user"], rows_of(dataset.splits["test"].columns["history"]),
+                      strict=True))
+    named = {user: [dataset.titles[item - 1] for item in row] for user, row in people.items()}
+    assert named == {"7": ["Film 8", "Film 6", "Film 4"], "8": ["Film 9", "Film 7", "Film 3"]}
+    with pytest.raises(UserError, match="has no 'user_id': name a set of ratings"):
+        loaded("tfds:made_films", data_dir=str(tmp_path))
+
+
 # Windows
 
 HISTORIES = st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=23), min_size=1, max_size=4)
