@@ -4,6 +4,12 @@
         SOURCE: the folder of https://files.grouplens.org/datasets/movielens/ml-1m.zip (Harper and Konstan 2015;
         research use, not to be passed on), with `movies.dat` and `ratings.dat`; or with `ratings.csv` in its place,
         whose columns are user, movie, rating and rank, the place of the rating among those of the person.
+
+    python -m benchmarks.prepare_recommend movielens SOURCE FILE.csv --last NCF [--candidates]
+        NCF: the folder `Data` of https://github.com/hexiangnan/neural_collaborative_filtering (He et al. 2017), with
+        `ml-1m.test.negative`, which counts people and movies from 0 on as ratings.dat has them. The item that it tests
+        a person by comes last among those of the person's last second, where any may; with --candidates, the 99 that
+        it is ranked among stand beside it.
 """
 
 import argparse
@@ -13,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 COLUMNS = ["user", "item", "time", "rating", "title"]
+NEGATIVE = "ml-1m.test.negative"
 
 
 def lines(path: Path) -> Iterator[list[str]]:
@@ -33,25 +40,54 @@ def movielens(source: Path) -> Iterator[list[str]]:
             yield [row["user"], row["movie"], row["rank"], row["rating"], titles[row["movie"]]]
 
 
+def ncf(source: Path, test: Path) -> Iterator[list[str]]:
+    """Rows with one more field, the candidates of a row that tests; it comes last."""
+    rows = list(movielens(source))
+    people, movies = (list(dict.fromkeys(row[column] for row in rows)) for column in (0, 1))
+    held = {}
+    with (test / NEGATIVE).open(encoding="utf-8") as file:
+        for line in file:
+            pair, *others = line.split()
+            user, movie = map(int, pair.strip("()").split(","))
+            held[people[user], movies[movie]] = " ".join(movies[int(other)] for other in others)
+    latest: dict[str, int] = {}
+    for user, _, time, *_ in rows:
+        latest[user] = max(latest.get(user, 0), int(time))
+    last = []
+    for row in rows:
+        if candidates := held.get((row[0], row[1])):
+            last.append([*row[:2], str(latest[row[0]]), *row[3:], candidates])
+        else:
+            yield [*row, ""]
+    yield from last
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=("movielens",))
     parser.add_argument("source", type=Path)
     parser.add_argument("table", type=Path, metavar="FILE.csv")
+    parser.add_argument("--last", type=Path, metavar="NCF")
+    parser.add_argument("--candidates", action="store_true")
     args = parser.parse_args()
+    if args.candidates and not args.last:
+        sys.exit("--candidates are those of --last: name its folder too.")
     if args.table.exists():
         sys.exit(f"{args.table} exists already: name a new file.")
     needed = [args.source / "movies.dat", args.source / "ratings.dat"]
     if (args.source / "ratings.csv").is_file():
         needed.pop()
+    if args.last:
+        needed.append(args.last / NEGATIVE)
     if lacking := [path for path in needed if not path.is_file()]:
         sys.exit(f"There is no {lacking[0]}: see --help for where the set comes from.")
     count = 0
     with args.table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for row in movielens(args.source):
-            writer.writerow(row)
+        names = [*COLUMNS, "candidates"] if args.candidates else COLUMNS
+        writer.writerow(names)
+        for row in ncf(args.source, args.last) if args.last else movielens(args.source):
+            writer.writerow(row[:len(names)])
             count += 1
     print(f"{count:,} ratings; use them by --data {args.table}")
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Raw = dict[str, np.ndarray]
 Answer = dict[str, np.ndarray]
 Averaging = Callable[[list[Answer]], Answer]
+Answering = Callable[[list[Raw]], Iterator[Answer]]
 
 
 class Scorer(ABC):
@@ -36,7 +37,7 @@ class Scorer(ABC):
     def update(self, example: dict[str, Any], answer: Answer) -> None:
         """Takes one example (its columns by name, `meta` a dict with `index`) and its answer (no batch axis)."""
 
-    def explain(self, answer: Callable[[list[Raw]], Iterator[Answer]]) -> None:  # noqa: B027
+    def explain(self, answer: Answering) -> None:  # noqa: B027
         """Looks closer at what was seen, by more answers (see `shared.evaluation.answering`): before a report that
         a person reads, not after every epoch."""
 
@@ -59,6 +60,7 @@ class App(ABC):
         refused: settings that mean nothing here, with the reason.
         standard_input: what `predict -` takes from there, for help.
         devices: flags of `predict` (`microphone`) for what `listen` opens, with their help.
+        explains: help of the flag `--explain` of `predict`, where `explain` says anything.
     """
 
     name: ClassVar[str]
@@ -71,6 +73,7 @@ class App(ABC):
     refused: ClassVar[dict[str, str]] = {}
     standard_input: ClassVar[str] = "one a line from standard input"
     devices: ClassVar[dict[str, str]] = {}
+    explains: ClassVar[str] = ""
 
     def check(self, settings: Any) -> None:  # noqa: B027
         """Before any data are read: raises UserError for settings of `fit` that do not go together."""
@@ -191,6 +194,10 @@ class App(ABC):
     @abstractmethod
     def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         """An answer as one JSON object for machines."""
+
+    def explain(self, raw: Raw, answer: Answer, answer_rows: Answering, facts: Facts) -> tuple[str, Any]:
+        """What moved an answer, by more answers: as a line for people, and as JSON."""
+        raise UserError(f"{self.name} explains no answers.")
 
     def files(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, bytes]:
         """An answer as files, where the task has any: contents by what comes behind the input's name (`-mask.png`)."""

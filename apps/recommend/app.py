@@ -1,7 +1,7 @@
 """The app: its settings, and the parts that need no TensorFlow."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Optional
@@ -9,10 +9,11 @@ from typing import Any, Literal, Optional
 import numpy as np
 
 from apps.recommend import data
+from apps.recommend.asking import by_scores, explained
 from apps.recommend.baselines import DECAYS, MOST
 from apps.recommend.baselines import LENGTHS as BASELINE_LENGTHS
 from apps.recommend.report import RankingScorer
-from shared.app import Answer, App, Raw
+from shared.app import Answer, Answering, App, Raw
 from shared.data.dataset import Dataset, Ragged, Split
 from shared.errors import UserError
 from shared.evaluation.report import Headline
@@ -38,6 +39,8 @@ class Settings(FitSettings):
     rating_column: Optional[str] = setting(None, "column of ratings [found by its name]", metavar="NAME")
     title_column: Optional[str] = setting(None, "column of what people call an item [found by its name]",
                                           metavar="NAME")
+    candidates_column: Optional[str] = setting(None, "column of ids with spaces between, among which an event that "
+                                               "tests is ranked [found by its name; else among all]", metavar="NAME")
     liked: Optional[float] = setting(None, "only events that are rated at least so [all]")
     core: int = setting(0, "leave out people and items of fewer events (0: none)", at_least=0)
     hold_out: Literal["last", "share"] = setting(
@@ -52,11 +55,20 @@ class Settings(FitSettings):
     dilations: str = setting("1,2,4,1,2,4", "steps between the taps of each convolution of nextitnet",
                              metavar="N,N,...")
     kernel: int = setting(3, "taps of a convolution of nextitnet", advanced=True, at_least=1, at_most=15)
+    attention: int = setting(0, "heads of attention on top of nextitnet's convolutions", at_least=0, at_most=16)
     filters: int = setting(16, "filters of each height of caser", at_least=1, at_most=1024)
     vertical: int = setting(4, "filters of caser over the whole history", advanced=True, at_least=1, at_most=256)
     dropout: float = setting(0.2, "share of the numbers dropped while training", at_least=0, at_most=0.9)
+    loss: Literal["softmax", "sampled", "bpr", "bce"] = setting(
+        "softmax", "softmax over all items, or over some that are drawn each step (sampled: for large catalogues); "
+        "bpr and bce, what came next against those")
+    negatives: int = setting(256, "items drawn a step by the other losses", advanced=True, at_least=1)
+    ahead: int = setting(1, "learn what comes next, or any of so many items that follow", at_least=1, at_most=100)
+    reorder: float = setting(0.0, "augmentation: items of a history change places by up to so many", at_least=0,
+                             at_most=100)
     item_dropout: float = setting(0.0, "augmentation: share of a history's items left out", at_least=0, at_most=0.9)
-    top: int = setting(50, "items of an answer; reports count up to 50 of them", at_least=10, at_most=1000)
+    top: int = setting(50, "items of an answer; reports count at 5, 10, 20, 50 and all of them", at_least=10,
+                       at_most=100_000)
     batch_size: int = setting(16, "stretches of history a step", at_least=1)
     learning_rate: float = setting(0.006, "step size at its highest", at_least=0)
 
@@ -76,9 +88,13 @@ class Recommend(App):
                "label_smoothing": "what came next is one item.",
                "folds": "people are tested by what they had last: --hold-out says how much of it."}
     standard_input = "histories, one a line"
+    explains = "say which items of the history moved the first answer, by leaving out each"
 
     def check(self, settings: Any) -> None:
         settings.each_dilation()
+        if settings.attention and settings.dimension % settings.attention:
+            raise UserError(f"--attention {settings.attention} does not divide --dimension {settings.dimension}: give "
+                            f"a number of heads that does.")
         if settings.model in DECAYS and settings.from_run:
             raise UserError(f"--from with --model {settings.model}: {TRAINED}")
 
@@ -93,10 +109,12 @@ class Recommend(App):
         sizes = np.diff(whole.offsets)
         usual = int(np.clip(-(-np.quantile(sizes, USUAL) // 4) * 4, 4, LONGEST))
         length = settings.length or LENGTHS.get(settings.model, usual)
-        older = int(np.clip(sizes.max() + 1 - length, 1, MOST_EXCLUDED))
+        # Where the data name candidates, all other items are excluded.
+        among = any(isinstance(split.columns["exclude"], Ragged) for split in dataset.splits.values())
+        room = len(dataset.labels) if among else min(len(dataset.labels), MOST_EXCLUDED)
         counts = np.bincount(whole.values, minlength=len(dataset.labels) + 1)[1:]
         return Facts({"labels": dataset.labels, "titles": dataset.titles, "length": length,
-                      "exclude": -(-older // 16) * 16, "top": min(settings.top, len(dataset.labels)),
+                      "exclude": -(-room // 16) * 16, "top": min(settings.top, len(dataset.labels)),
                       "most": settings.top, "read": {name: getattr(settings, name) for name in data.OF_FILE}},
                      {"counts": counts.astype(np.int32), "trained_items": whole.values,
                       "trained_offsets": whole.offsets})
@@ -144,6 +162,9 @@ class Recommend(App):
                 row[-size:] = 1 + random.choice(count, size, replace=False)
         return {"history": history, "exclude": np.zeros((10, facts["exclude"]), np.int32)}
 
+    def ways(self, signatures: Mapping[str, Any]) -> dict[str, Any]:
+        return {"score": by_scores(signatures["score"])}
+
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
         """The last items as history, those before among what is excluded."""
         length, room = facts["length"], facts["exclude"]
@@ -173,6 +194,9 @@ class Recommend(App):
                 for item, score in zip(answer["items"], answer["scores"], strict=True) if item > 0]
         without = "" if (raw["history"] > 0).any() else "(no history: what most begin with) "
         return without + "; ".join(rows[:SHOWN])
+
+    def explain(self, raw: Raw, answer: Answer, answer_rows: Answering, facts: Facts) -> tuple[str, Any]:
+        return explained(raw, answer, answer_rows, facts)
 
     def to_json(self, raw: Raw, answer: Answer, facts: Facts) -> dict[str, Any]:
         return {"recommended": [

@@ -35,12 +35,13 @@ def weights(steps: int, decay: float) -> np.ndarray:
     return (decay ** np.arange(steps)[::-1]).astype(np.float32)
 
 
-def scores(kind: str, histories: list[np.ndarray], tables: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Of each item of the catalogue for each history, `[n, 1 + count]`; -inf for what is in it.
+def scores(kind: str, histories: list[np.ndarray], excluded: list[np.ndarray],
+           tables: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Of each item of the catalogue for each history, `[n, 1 + count]`; -inf for what is in it, and what is excluded.
 
     Args:
         kind: of `DECAYS`.
-        histories: items numbered from 1 on.
+        histories, excluded: items numbered from 1 on.
         tables: what `table` gave.
     """
     every, nothing = tables
@@ -49,8 +50,8 @@ def scores(kind: str, histories: list[np.ndarray], tables: tuple[np.ndarray, np.
         last = history[-LENGTHS[kind]:]
         np.add.at(row, last, weights(len(last), DECAYS[kind]))
     made = recent @ every + nothing
-    for row, history in zip(made, histories, strict=True):
-        row[history] = -np.inf
+    for row, history, others in zip(made, histories, excluded, strict=True):
+        row[history], row[others] = -np.inf, -np.inf
     made[:, 0] = -np.inf
     return made
 

@@ -11,14 +11,16 @@ from shared.data.dataset import Dataset, Ragged, Split
 from shared.errors import UserError
 from shared.facts import Facts
 
-OF_FILE = ("user_column", "item_column", "time_column", "rating_column", "title_column", "liked", "core", "hold_out")
+OF_FILE = ("user_column", "item_column", "time_column", "rating_column", "title_column", "candidates_column", "liked",
+           "core", "hold_out")
 
 
 def load(settings: Any, facts: Facts | None = None) -> Dataset:
     """The histories that `settings.data` names, items numbered as in `facts` where given.
 
     Columns of each split, a row a person: `history` and `targets` (what came next), int32, item numbers from 1 on; and
-    `exclude`, nothing. Items of training histories are never among a person's targets.
+    `exclude`, all but the candidates where a table names candidates. Items of training histories are never among a
+    person's targets.
 
     Raises:
         UserError: no such data, or what is in them cannot be understood; the line is named.
@@ -38,6 +40,9 @@ def load(settings: Any, facts: Facts | None = None) -> Dataset:
     if not len(events):
         raise UserError(f"{settings.data} holds no events that count: lower --core or --liked.")
     labels = list(facts["labels"]) if facts else sorted({events.item_names[item] for item in np.unique(events.items)})
+    if facts and events.offer is not None and facts["exclude"] < len(labels):
+        raise UserError(f"{settings.data} names candidates, and this model can leave out at most "
+                        f"{facts['exclude']:,} of its {len(labels):,} items: train it on a table that names some.")
     return made(settings.data, events, labels, how["hold_out"] or "last", settings)
 
 
@@ -117,6 +122,12 @@ def made(name: str, events: Events, labels: list[str], hold_out: str, settings: 
     splits = {"train": split(items, starts, last - 1, last, people),
               "validation": split(items, starts, last, ends - test, people, whole),
               "test": split(items, starts, ends - test, ends, people, whole)}
+    if events.offer is not None:
+        offers = [[numbers[item] for item in offer if item in numbers] for offer in events.offers]
+        offer = events.offer[of_item[events.items] > 0]
+        for name, first, end in (("validation", last, ends - test), ("test", ends - test, ends)):
+            chosen = cut(offer, first[whole], end[whole])
+            splits[name].columns["exclude"] = others(splits[name].columns["targets"], chosen, offers, len(labels))
     titles = [events.titles.get(label, label) for label in labels]
     return Dataset(name, splits, labels, notes, public=name == "sample" or name.startswith("tfds:"), titles=titles)
 
@@ -129,6 +140,23 @@ def split(items: np.ndarray, starts: np.ndarray, middle: np.ndarray, ends: np.nd
                                "targets": cut(items, middle[rows], ends[rows]),
                                "exclude": np.zeros((len(rows), 1), np.int32)}
     return Split(columns, {"user": [people[row] for row in rows]})
+
+
+def others(targets: Any, chosen: Ragged, offers: list[list[int]], count: int) -> Ragged:
+    """For each person all items but targets and candidates; none where there are no candidates.
+
+    Args:
+        targets: items by person, `Ragged`.
+        chosen: numbers into `offers`, or -1, of each of these.
+        offers: candidates.
+        count: items.
+    """
+    rows, every = [], np.arange(1, count + 1, dtype=np.int32)
+    for row in range(len(targets)):
+        among = [offers[number] for number in chosen.row(row) if number >= 0]
+        allowed = np.concatenate([targets.row(row), *among]) if among else every
+        rows.append(np.setdiff1d(every, allowed))
+    return Ragged(np.concatenate(rows), np.cumsum([0, *map(len, rows)]))
 
 
 def cut(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Ragged:

@@ -20,7 +20,8 @@ COLUMNS = {
              "stockcode", "asin", "book", "book_id", "isbn", "track", "track_id", "song", "article", "news_id"),
     "time": ("time", "timestamp", "unix_timestamp", "date", "datetime", "invoicedate", "rank", "created_at"),
     "rating": ("rating", "user_rating", "stars", "score", "overall"),
-    "title": ("title", "movie_title", "description", "name", "item_name", "product_name", "item_title")}
+    "title": ("title", "movie_title", "description", "name", "item_name", "product_name", "item_title"),
+    "candidates": ("candidates",)}
 NEEDED = ("user", "item")
 
 
@@ -34,6 +35,8 @@ class Events:
         ratings: float32 `[n]`, where there are any.
         user_names, item_names: as the source writes them.
         titles: what people call an item, by its name.
+        offers, offer: lists of items, and for each event the list from which it was chosen, int32 `[n]`, -1: from all;
+            None where that holds for all events.
         notes: what a person should know of how they were read.
     """
 
@@ -44,6 +47,8 @@ class Events:
     user_names: list[str]
     item_names: list[str]
     titles: dict[str, str] = field(default_factory=dict)
+    offers: list[list[str]] = field(default_factory=list)
+    offer: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -54,7 +59,7 @@ class Events:
         def pick(column: np.ndarray | None) -> np.ndarray | None:
             return None if column is None else column[rows]
         return Events(self.users[rows], self.items[rows], pick(self.times), pick(self.ratings), self.user_names,
-                      self.item_names, self.titles, self.notes)
+                      self.item_names, self.titles, self.offers, pick(self.offer), self.notes)
 
 
 class Numbers:
@@ -102,6 +107,8 @@ def from_rows(table: Rows, asked: dict[str, str | None]) -> Events:
     at = find_columns(table, asked)
     users, items, times, ratings = Numbers(), Numbers(), array("d"), array("f")
     titles: dict[str, str] = {}
+    offers: list[list[str]] = []
+    offer = array("i")
     read = number  # of times; dates where the first one is no number
     for line, row in table.rows:
         for ours, numbers in (("user", users), ("item", items)):
@@ -118,6 +125,10 @@ def from_rows(table: Rows, asked: dict[str, str | None]) -> Events:
             ratings.append(number(table, line, at["rating"], row[at["rating"]]))
         if "title" in at:
             titles.setdefault(name, row[at["title"]])
+        if "candidates" in at:
+            among = row[at["candidates"]].split()
+            offer.append(len(offers) if among else -1)
+            offers += [among] if among else []
     if not users.column:
         raise UserError(f"{table.path} has no rows below its first line.")
     notes = list(table.notes)
@@ -125,7 +136,8 @@ def from_rows(table: Rows, asked: dict[str, str | None]) -> Events:
         notes.append(f"{table.path} has no column of times: its rows are taken to be in order.")
     (user_column, user_names), (item_column, item_names) = users.taken(), items.taken()
     return Events(user_column, item_column, np.array(times) if "time" in at else None,
-                  np.array(ratings) if "rating" in at else None, user_names, item_names, titles, notes)
+                  np.array(ratings) if "rating" in at else None, user_names, item_names, titles, offers,
+                  np.array(offer, np.int32) if offers else None, notes)
 
 
 def number(table: Rows, line: int, column: int, cell: str) -> float:

@@ -9,11 +9,14 @@ import tensorflow as tf
 from apps.recommend import baselines
 from apps.recommend.data import joined
 from apps.recommend.networks import ENCODED, EVERY_STEP, ITEMS, NETWORKS, Items
+from apps.recommend.sampled import SampledTrainer
 from shared.data.dataset import Ragged, Split
 from shared.data.stateless import uniform
-from shared.model import NETWORK, Model, Tensors
+from shared.model import NETWORK, Model, Signature, Tensors
 from shared.networks.blocks import Style
 from shared.signature import Tensor
+
+SCORED = 256  # items that the signature `score` takes at once
 
 
 @keras.saving.register_keras_serializable("pocketconv")
@@ -87,38 +90,68 @@ class Recommender(Model):
             histories = Ragged(self.facts["trained_items"], self.facts["trained_offsets"])
             network.get_layer("table").set_weights(baselines.table(self.settings.model, histories, self.count))
             return network
+        if self.settings.loss != "softmax":
+            return SampledTrainer(network.input, network.get_layer(ENCODED).output, network.get_layer(ITEMS),
+                                  self.settings.loss, self.facts["counts"], self.settings.negatives)
         if self.settings.model not in EVERY_STEP:
             return network
         return keras.Model(network.input, network.get_layer(ITEMS)(network.get_layer(ENCODED).output, score=True))
 
     def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
-        excluded = inputs["excluded"]
+        scores, chances = self.ranked(outputs, inputs["excluded"])
+        _, items = tf.math.top_k(scores, self.facts["top"])
+        best = tf.gather(chances, items, batch_dims=1)
+        return {"items": tf.where(best > 0, items, -1), "scores": best}
+
+    def ranked(self, outputs: tf.Tensor, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores by which items are ordered, and their probabilities, of excluded ones 0: `[n, 1 + count]`."""
         had = self.scattered(excluded, tf.ones_like(excluded)) > 0
         allowed = ~(had | (tf.range(self.count + 1)[None] == 0))
         # Just below all others, not far: the scores of an int8 file would have to reach down to it.
         scores = tf.where(allowed, outputs, tf.reduce_min(outputs, 1, keepdims=True) - 1)
-        _, items = tf.math.top_k(scores, self.facts["top"])
         chances = tf.exp(scores - tf.reduce_max(scores, 1, keepdims=True)) * tf.cast(allowed, tf.float32)
-        best = tf.gather(chances, items, batch_dims=1) / tf.reduce_sum(chances, 1, keepdims=True)
-        return {"items": tf.where(best > 0, items, -1), "scores": best}
+        return scores, chances / tf.reduce_sum(chances, 1, keepdims=True)
+
+    def signatures(self, network: keras.Model) -> dict[str, Signature]:
+        """With `score`: probabilities of given items, `items` int32 `[SCORED]`, 0 where there are fewer."""
+        def score(raw: Tensors) -> Tensors:
+            with tf.name_scope("preprocess"):
+                inputs = self.preprocess(raw)
+            outputs = network(inputs, training=False)
+            with tf.name_scope("postprocess"):
+                _, chances = self.ranked(outputs, inputs["excluded"])
+                items = tf.where((raw["items"] > 0) & (raw["items"] <= self.count), raw["items"], 0)
+                return {"scores": tf.gather(chances, items, batch_dims=1)}
+        return {**super().signatures(network),
+                "score": Signature(score, {**self.inputs, "items": Tensor((SCORED,), "int32")})}
+
+    def ranges(self, network: keras.Model, examples: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+        items = np.arange(len(examples["history"]) * SCORED, dtype=np.int32) % self.count + 1
+        return {**super().ranges(network, examples), "score": {**examples, "items": items.reshape(-1, SCORED)}}
 
     def examples(self, train: Split) -> Split:
         """Stretches of histories, somewhat longer than the network reads, of which training takes another part each
         epoch; or, for networks that answer once a history, one for each item that came next."""
-        length, whole = self.facts["length"], joined(train)
+        length, ahead, whole = self.facts["length"], self.settings.ahead, joined(train)
         if not self.learns:
-            return Split({"window": windows(whole, length + 1, last=True)})
+            return Split({"window": windows(whole, length, ahead, last=True)})
         if self.settings.model in EVERY_STEP:
-            window, slack = stretches(whole, length)
+            window, slack = stretches(whole, length, ahead)
             return Split({"window": window, "slack": slack})
-        return Split({"window": windows(whole, length + 1)})
+        return Split({"window": windows(whole, length, ahead)})
 
     def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
         how, length, window = self.settings, self.facts["length"], columns["window"]
         if "slack" in columns:
-            first = tf.cast(uniform(keys, 0) * tf.cast(columns["slack"] + 1, tf.float32), tf.int32)
-            window = tf.gather(window, first[:, None] + tf.range(length + 1)[None], axis=1, batch_dims=1)
-        history, following = window[:, :-1], window[:, 1:]
+            first = whole_number(keys, 0, (), columns["slack"] + 1)
+            window = tf.gather(window, first[:, None] + tf.range(length + how.ahead)[None], axis=1, batch_dims=1)
+        if how.reorder:
+            window = reordered(window, uniform(keys, 2, (length + how.ahead,)) * how.reorder)
+        history, following = window[:, :length], window[:, 1:length + 1]
+        if how.ahead > 1:
+            later = tf.range(1, length + 1)[None] + whole_number(keys, 3, (length,), how.ahead)
+            later = tf.gather(window, later, axis=1, batch_dims=1)
+            following = tf.where(later > 0, later, following)  # nothing is that far ahead
         if how.item_dropout:
             history = tf.where(uniform(keys, 1, (length,)) < how.item_dropout, 0, history)
         return {"history": history, "next": following, "exclude": history[:, :1]}  # nothing more than is in it
@@ -139,25 +172,38 @@ class Recommender(Model):
         return {"items": (list(self.facts["titles"]), network.get_layer(ITEMS).get_weights()[0][1:])}
 
 
-def windows(whole: Ragged, width: int, last: bool = False) -> np.ndarray:
-    """The items that lead to each item, and it, padded on the left: int32 `[n, width]`; only to the last of each
-    history where said."""
-    starts = np.repeat(whole.offsets[:-1], np.diff(whole.offsets))
-    ends = whole.offsets[1:] - 1 if last else np.arange(len(whole.values))
-    starts = whole.offsets[:-1] if last else starts
-    return places(whole, ends[:, None] - np.arange(width)[::-1], starts[:, None], ends[:, None] + 1)
+def whole_number(keys: tf.Tensor, stream: int, shape: tuple[int, ...], below: Any) -> tf.Tensor:
+    """At random from 0 to `below` - 1, int32 `[batch, *shape]`."""
+    return tf.cast(uniform(keys, stream, shape) * tf.cast(below, tf.float32), tf.int32)
 
 
-def stretches(whole: Ragged, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Stretches of each history, int32 `[n, length + most + 1]`, and how many places the first of their parts of
-    `length + 1` may be moved, int32 `[n]`, at most `most`. However each is cut, every item comes next in one."""
+def reordered(window: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:
+    """Items in the order of their places plus `moved`, `[n, t]`; padding stays where it is."""
+    at = tf.cast(tf.range(window.shape[1]), tf.float32)[None] + tf.where(window > 0, moved, 0.0)
+    after = tf.where(tf.cumsum(tf.cast(window > 0, tf.int32), 1, reverse=True) == 0, 1e9, at)  # padding at the end
+    return tf.gather(window, tf.argsort(after, 1, stable=True), axis=1, batch_dims=1)
+
+
+def windows(whole: Ragged, length: int, ahead: int = 1, last: bool = False) -> np.ndarray:
+    """The `length` items that lead to each item, it, and the `ahead - 1` that follow, padded: int32
+    `[n, length + ahead]`; only to the last of each history where said."""
+    starts, ends = (np.repeat(bound, np.diff(whole.offsets)) for bound in (whole.offsets[:-1], whole.offsets[1:]))
+    at = np.arange(len(whole.values))
+    if last:
+        starts, ends, at = whole.offsets[:-1], whole.offsets[1:], whole.offsets[1:] - 1
+    return places(whole, at[:, None] + np.arange(-length, ahead), starts[:, None], ends[:, None])
+
+
+def stretches(whole: Ragged, length: int, ahead: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Stretches of each history, int32 `[n, length + most + ahead]`, and how many places the first of their parts of
+    `length + ahead` may be moved, int32 `[n]`, at most `most`. However each is cut, every item comes next in one."""
     most = length // 4
     step = length - most
     counts = np.maximum(0, -(-(np.diff(whole.offsets) - length) // step)) + 1
     starts, ends = np.repeat(whole.offsets[:-1], counts), np.repeat(whole.offsets[1:], counts)
     number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     first = starts + number * step - 1  # nothing comes before the first item
-    window = places(whole, first[:, None] + np.arange(length + most + 1), starts[:, None], ends[:, None])
+    window = places(whole, first[:, None] + np.arange(length + most + ahead), starts[:, None], ends[:, None])
     return window, np.where(number > 0, most, 0).astype(np.int32)
 
 

@@ -47,7 +47,7 @@ class Items(keras.layers.Layer):
 
 def nextitnet(items: Any, table: Items, settings: Any, style: Style) -> Any:
     """Dilated causal convolutions with shortcuts (NextItNet: Yuan et al. 2019, https://arxiv.org/abs/1808.05163): a
-    vector at each step, of what came until then."""
+    vector at each step, of what came until then; with `--attention` each looks back at all before it besides."""
     used = L.Reshape((-1, 1, 1))(Used()(items))
     x = L.Multiply()([L.Reshape((-1, 1, settings.dimension))(table(items)), used])
     x = L.Dropout(settings.dropout)(x)
@@ -56,8 +56,12 @@ def nextitnet(items: Any, table: Items, settings: Any, style: Style) -> Any:
         y = L.Conv2D(settings.dimension, (settings.kernel, 1), dilation_rate=(rate, 1), padding="valid",
                      activation=style.activation, **style.kernel())(y)
         x = L.Add()([x, L.Dropout(settings.dropout)(y)])
-    x = L.Dense(settings.dimension, **style.kernel())(x)
-    return L.Reshape((-1, settings.dimension), name=ENCODED)(x)
+    x = L.Reshape((-1, settings.dimension))(L.Dense(settings.dimension, **style.kernel())(x))
+    if settings.attention:
+        looked = L.MultiHeadAttention(settings.attention, settings.dimension // settings.attention,
+                                      dropout=settings.dropout)(x, x, use_causal_mask=True)
+        x = L.Add()([x, looked])
+    return L.Identity(name=ENCODED)(x)
 
 
 def caser(items: Any, table: Items, settings: Any, style: Style) -> Any:

@@ -53,13 +53,13 @@ class RankingScorer(Scorer):
         titles: of the items, number 1 first.
         counts: how often each item stands in training histories, `[items]`.
         trained: those histories, where they are at hand: what learning bought is then told too.
-        most: places of the lists; figures at more of them are not told.
+        most: places of the lists.
     """
 
     def __init__(self, titles: list[str], counts: np.ndarray, trained: Ragged | None = None, most: int = max(CUTS)):
-        self.cuts = [cut for cut in CUTS if cut <= most]
+        self.cuts = [cut for cut in CUTS if cut < most] + [most]
         self.titles, self.counts, self.trained = titles, np.asarray(counts, np.float64), trained
-        self.people: list[tuple[np.ndarray, np.ndarray]] = []  # history and targets
+        self.people: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # history, excluded, targets
         self.baselines: list[dict[str, Any]] = []
         order = np.argsort(-self.counts, kind="stable")
         below = np.cumsum(self.counts[order]) - self.counts[order]
@@ -78,6 +78,7 @@ class RankingScorer(Scorer):
         history = example["history"][example["history"] > 0]
         items = answer["items"][answer["items"] > 0][:max(self.cuts)]
         hits = np.isin(items, targets)
+        excluded = example["exclude"][example["exclude"] > 0]
         self.figures.append(figures(hits, len(targets), self.cuts))
         self.lengths.append(len(history))
         self.parts.append(int(self.part[targets[0] - 1]))
@@ -85,7 +86,7 @@ class RankingScorer(Scorer):
         self.given[items[:10] - 1] += 1
         self.places[np.flatnonzero(hits)] += 1
         if self.trained and len(self.people) < COMPARED:
-            self.people.append((history, targets))
+            self.people.append((history, excluded, targets))
         if len(self.examples) < SHOWN:
             self.examples.append({
                 "person": example["meta"].get("user", ""), "had": self._named(history[-3:]),
@@ -104,8 +105,8 @@ class RankingScorer(Scorer):
         for kind in baselines.DECAYS:
             tables, rows = baselines.table(kind, self.trained, len(self.titles)), []
             for start in range(0, len(self.people), AT_ONCE):
-                histories, targets = zip(*self.people[start:start + AT_ONCE], strict=True)
-                scores = baselines.scores(kind, list(histories), tables)
+                histories, excluded, targets = zip(*self.people[start:start + AT_ONCE], strict=True)
+                scores = baselines.scores(kind, list(histories), list(excluded), tables)
                 best = np.argsort(-scores, 1, kind="stable")[:, :max(self.cuts)]
                 rows += [figures(np.isin(items, right), len(right), self.cuts)
                          for items, right in zip(best, targets, strict=True)]

@@ -28,6 +28,7 @@ def settings_class(app: App) -> type:
         ("force", bool, setting(False, "replace files of that name in --output")),
         ("threads", int, setting(0, "threads of a .tflite (0: all)", at_least=0, at_most=256)),
         ("json", bool, setting(False, "one JSON object a line")),
+        *([("explain", bool, setting(False, app.explains))] if app.explains else []),
         *((device, bool, setting(False, says)) for device, says in app.devices.items())], kw_only=True)
 
 
@@ -60,6 +61,8 @@ def run(app: App, arguments: Any) -> int:
                 try:
                     raw = app.read_input(argument, predictor.facts)
                     [answer] = answer_rows([raw])
+                    why, because = (app.explain(raw, answer, answer_rows, predictor.facts)
+                                    if app.explains and arguments.explain else ("", None))
                     if arguments.output:
                         inside = os.path.relpath(argument, named) if os.path.isdir(named) else Path(str(argument)).name
                         place = Path(arguments.output) / inside
@@ -68,8 +71,9 @@ def run(app: App, arguments: Any) -> int:
                     tell(str(error))
                     bad += 1
                 else:
-                    result({"input": str(argument), **app.to_json(raw, answer, predictor.facts)} if arguments.json
-                           else f"{argument}: {app.show(raw, answer, predictor.facts)}")
+                    told = {"explanation": because} if because is not None else {}
+                    result({"input": str(argument), **app.to_json(raw, answer, predictor.facts), **told}
+                           if arguments.json else f"{argument}: {app.show(raw, answer, predictor.facts)}{why}")
                 advance(1)
     return 2 if bad else 0
 

@@ -5,14 +5,12 @@ from itertools import islice
 
 import numpy as np
 
-from shared.app import Answer, App, Raw
+from shared.app import Answer, Answering, App, Raw
 from shared.facts import Facts
 from shared.signature import Tensor
 
 MOST_PIECES = 256  # a call
 MOST_BYTES = 4 << 20  # of raw inputs a call: a network's activations take some hundred times as much
-
-Answering = Callable[[list[Raw]], Iterator[Answer]]
 
 
 def answering(app: App, predict: Callable[[Raw], Answer], inputs: dict[str, Tensor], facts: Facts) -> Answering:

@@ -11,13 +11,15 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from apps.recommend import baselines, data
 from apps.recommend.app import Recommend, Settings, raw_of
+from apps.recommend.asking import by_scores, explained
 from apps.recommend.data import joined
-from apps.recommend.model import stretches, windows
+from apps.recommend.model import SCORED, stretches, windows
 from apps.recommend.report import RankingScorer, at_cut
 from shared.data.dataset import Ragged
 from shared.errors import UserError
 from shared.evaluation.answering import answering
 from shared.evaluation.score import score
+from shared.facts import Facts
 from shared.training.fit import predict_with
 
 APP = Recommend()
@@ -163,15 +165,15 @@ HISTORIES = st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=23), min_
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 9), st.randoms())
-def test_each_item_is_what_came_next_wherever_stretches_are_cut(sizes, length, random):
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 9), st.integers(1, 4), st.randoms())
+def test_each_item_is_what_came_next_wherever_stretches_are_cut(sizes, length, ahead, random):
     ends = np.cumsum(sizes)
     rows = [list(range(end - size + 1, end + 1)) for size, end in zip(sizes, ends, strict=True)]  # all items differ
-    made, slack = stretches(ragged(rows), length)
+    made, slack = stretches(ragged(rows), length, ahead)
     pairs = []
     for row, most in zip(made.tolist(), slack.tolist(), strict=True):
         cut = row[(first := random.randint(0, most)):first + length + 1]
-        assert len(cut) == length + 1
+        assert len(row[first:]) >= length + ahead
         pairs += [pair for pair in zip(cut[:-1], cut[1:], strict=True) if pair[1]]
     want = [pair for row in rows for pair in zip([0, *row[:-1]], row, strict=True)]
     assert set(pairs) == set(want)
@@ -179,11 +181,61 @@ def test_each_item_is_what_came_next_wherever_stretches_are_cut(sizes, length, r
 
 
 @settings(deadline=None, max_examples=60)
-@given(HISTORIES, st.integers(2, 6))
-def test_a_window_ends_at_each_item(rows, width):
-    want = [([0] * width + row[:end])[-width:] for row in rows for end in range(1, len(row) + 1)]
-    assert windows(ragged(rows), width).tolist() == want
-    assert windows(ragged(rows), width, last=True).tolist() == [([0] * width + row)[-width:] for row in rows]
+@given(HISTORIES, st.integers(1, 6), st.integers(1, 3))
+def test_there_is_a_window_of_each_item(rows, length, ahead):
+    padded = [[0] * length + row + [0] * ahead for row in rows]
+    want = [row[at:at + length + ahead] for row in padded for at in range(len(row) - length - ahead)]
+    assert windows(ragged(rows), length, ahead).tolist() == want
+    assert windows(ragged(rows), length, last=True).tolist() == [([0] * length + row)[-length - 1:] for row in rows]
+
+
+def test_histories_change_places_a_little_and_padding_stays(tmp_path):
+    made, *_ = built(written(tmp_path / "t.csv", some()), reorder=3.0, length=10)
+    window = np.array([[0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1, 2, 3, 4, 5, 6, 0, 0, 0, 0]], np.int32)
+    orders = set()
+    for key in range(20):
+        given = made.augment_raw({"window": tf.constant(window)}, tf.constant([key, key], tf.uint32))
+        rows = np.concatenate([given["history"], given["next"][:, -1:]], 1)
+        for row, before in zip(rows, window, strict=True):
+            assert ((row > 0) == (before > 0)).all() and sorted(row) == sorted(before)
+            assert np.abs(np.flatnonzero(row) - np.array([list(before).index(item) for item in row if item])).max() < 4
+        orders.add(tuple(rows[0]))
+    assert len(orders) > 10
+
+
+def test_any_of_the_items_that_follow_may_be_learned(tmp_path):
+    made, *_ = built(written(tmp_path / "t.csv", some()), ahead=3)
+    window = np.array([[0, 1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 0, 0]], np.int32)
+    seen = [set() for _ in range(8)]
+    for key in range(60):
+        given = made.augment_raw({"window": tf.constant(window)}, tf.constant([key, 9 * key], tf.uint32))
+        assert given["history"].numpy().tolist() == window[:, :4].tolist()
+        for at, item in enumerate(given["next"].numpy().ravel()):
+            seen[at].add(int(item))
+    assert seen == [{1, 2, 3}, {2, 3, 4}, {3, 4, 5}, {4, 5, 6}, {2, 3, 4}, {3, 4, 5}, {4, 5}, {5}]
+
+
+# Candidates
+
+def test_a_held_out_event_is_ranked_among_its_candidates(tmp_path):
+    rows = [f"u{person},i{(person + step) % 8},{step}," for person in range(6) for step in range(5)]
+    rows += ["u0,i6,9,i5 i7 i0 unknown", "u1,i7,9,"]  # u0 had i0 before
+    path = written(tmp_path / "t.csv", rows, "user,item,time,candidates\n")
+    made, network, _, _, dataset = built(path)
+    test = dataset.splits["test"]
+    excluded = dict(zip(test.meta["user"], rows_of(test.columns["exclude"]), strict=True))
+    assert excluded["u0"] == [2, 3, 4, 5] and excluded["u1"] == []
+    assert all(not row for row in rows_of(dataset.splits["validation"].columns["exclude"]))
+    answer = answering(APP, predict_with(made, network), made.inputs, made.facts)
+    [given] = answer([{"history": test.columns["history"].row(0), "exclude": test.columns["exclude"].row(0)}])
+    assert set(given["items"].tolist()) == {6, 7, 8, -1}
+    report = score(answer, test, APP.scorer(made.facts), explain=True)
+    assert [row["model"] for row in report.tables["baselines"]] == ["this", "popularity", "cosine", "markov"]
+    plain = written(tmp_path / "p.csv", [row[:row.rindex(",")] for row in rows], "user,item,time\n")
+    small = APP.learn_facts(Settings(data=str(plain)), loaded(plain).splits["train"], loaded(plain))
+    small.values["exclude"] = 4
+    with pytest.raises(UserError, match="this model can leave out at most 4 of its 8 items"):
+        data.load(Settings(data=str(path)), small)
 
 
 # Baselines
@@ -240,10 +292,13 @@ def test_reports_of_runs_tell_what_each_baseline_would_find(tmp_path, model):
 
 # Networks
 
-@pytest.mark.parametrize("model", ["nextitnet", "caser"])
-def test_every_network_learns_what_comes_next(tmp_path, model):
+@pytest.mark.parametrize("model,options", [
+    ("nextitnet", {}), ("caser", {}), ("nextitnet", {"attention": 2}), ("caser", {"loss": "bpr"}),
+    ("nextitnet", {"loss": "sampled"}), ("nextitnet", {"loss": "bpr"}), ("nextitnet", {"loss": "bce"})])
+def test_every_network_learns_what_comes_next(tmp_path, model, options):
     rows = [f"u{person},i{(person + step) % 7},{step},I,1" for person in range(20) for step in range(6)]
-    made, network, trainer, examples, _ = built(written(tmp_path / "t.csv", rows), model=model, dropout=0.0)
+    path = written(tmp_path / "t.csv", rows)
+    made, network, trainer, examples, _ = built(path, model=model, dropout=0.0, negatives=8, **options)
     trainer.compile(keras.optimizers.Adam(0.02), **made.losses())
     columns = made.augment_raw({name: tf.constant(column) for name, column in examples.columns.items()},
                                tf.cast(tf.range(len(examples)), tf.uint32))
@@ -298,6 +353,42 @@ def test_long_histories_and_numbers_that_are_no_items_are_taken(tmp_path):
 
 # What is asked
 
+def test_the_signature_score_answers_for_every_item(tmp_path):
+    made, network, _, _, dataset = built(written(tmp_path / "t.csv", some()))
+    raw = {"history": np.array([[0, 3, 1, 7]], np.int32), "exclude": np.array([[0] * 15 + [5]], np.int32)}
+
+    class Score:
+        facts, inputs = made.facts, made.signatures(network)["score"].inputs
+
+        def __call__(self, raw):
+            given = made.signatures(network)["score"].function({name: tf.constant(ids) for name, ids in raw.items()})
+            return {name: value.numpy() for name, value in given.items()}
+    want = made.pipeline(network)({name: tf.constant(ids) for name, ids in raw.items()})
+    given = by_scores(Score())(raw)
+    np.testing.assert_array_equal(given["items"], want["items"])
+    np.testing.assert_allclose(given["scores"], want["scores"], atol=1e-6)
+    asked = np.zeros((1, SCORED), np.int32)
+    asked[0, :4] = [3, 5, 2, len(dataset.labels) + 1]
+    scores = Score()({**raw, "items": asked})["scores"][0]
+    assert scores[2] > 0 and not scores[[0, 1, 3]].any() and not scores[4:].any()
+
+
+def test_what_moved_an_answer_is_told_by_leaving_it_out():
+    facts = Facts({"labels": list("abcd"), "titles": list("ABCD"), "length": 2})
+    likely = {(1, 2): 0.6, (2,): 0.2, (1,): 0.5}  # of item 3; the history of 4 is too old to be read
+
+    def answer_rows(rows):
+        for row in rows:
+            assert set(row["history"]) | set(row["exclude"]) == {4, 1, 2}
+            chance = likely[tuple(row["history"][row["history"] != 4][-2:])]
+            yield {"items": np.array([3, -1]), "scores": np.array([chance, 0])}
+    raw = raw_of([4, 1, 2])
+    said, rows = explained(raw, next(answer_rows([raw])), answer_rows, facts)
+    assert [(row["item"], round(np.exp(row["moved"]), 3)) for row in rows] == [("a", 3.0), ("b", 1.2)]
+    assert said == "\n    C, because of A (x 3.00); B (x 1.20)"
+    assert explained(raw_of([]), {"items": np.array([3])}, answer_rows, facts) == ("", [])
+
+
 def test_items_are_named_by_id_or_title_or_refused_with_the_nearest(tmp_path):
     made, *_ = built(written(tmp_path / "t.csv", some()))
     assert APP.read_input("i1, item 3 ,i8", made.facts)["history"].tolist() == [2, 4, 9]
@@ -346,7 +437,7 @@ def test_a_report_tells_of_popular_and_seldom_items_and_of_the_catalogue():
     scorer = RankingScorer(["A", "B", "C", "D"], np.array([6, 3, 1, 0]))
     meta = {"meta": {"user": "u"}}
     for target, items in ((1, [1, 2]), (3, [1, 3]), (4, [1, 2])):
-        scorer.update({"history": np.array([2]), "targets": np.array([target]), **meta},
+        scorer.update({"history": np.array([2]), "targets": np.array([target]), "exclude": np.zeros(1, int), **meta},
                       {"items": np.array([*items, -1]), "scores": np.array([0.6, 0.4, 0.0])})
     report = scorer.report()
     assert report.metrics["hit_at_5"] == pytest.approx(2 / 3) and report.metrics["coverage_at_10"] == 3 / 4
