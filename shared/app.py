@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from shared.evaluation.predictors import Predictor
     from shared.model import Model
 
+MOST_PIECES = 256  # raw inputs that are answered at once
+
 Raw = dict[str, np.ndarray]
 Answer = dict[str, np.ndarray]
 Averaging = Callable[[list[Answer]], Answer]
@@ -169,6 +171,10 @@ class App(ABC):
         Answers of a run hold what `Model.details` adds, those of an exported file do not.
         """
         return next(answers)
+
+    def at_once(self, facts: Facts) -> int:
+        """How many raw inputs are answered at once, at most, so that it fits into memory."""
+        return MOST_PIECES
 
     def averaging(self, facts: list[Facts]) -> Averaging | None:
         """A function from several artifacts' answers to the same input, in the order of their facts, to the answer of

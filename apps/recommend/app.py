@@ -13,7 +13,7 @@ from apps.recommend.asking import by_scores, explained
 from apps.recommend.baselines import DECAYS, MOST
 from apps.recommend.baselines import LENGTHS as BASELINE_LENGTHS
 from apps.recommend.report import RankingScorer
-from shared.app import Answer, Answering, App, Raw
+from shared.app import MOST_PIECES, Answer, Answering, App, Raw
 from shared.data.dataset import Dataset, Ragged, Split
 from shared.errors import UserError
 from shared.evaluation.report import Headline
@@ -24,6 +24,7 @@ from shared.signature import Tensor
 LENGTHS = {"caser": 9, **BASELINE_LENGTHS}  # of the history, where nothing is said
 USUAL = 0.9  # share of the histories that are read whole, where nothing is said
 LONGEST, MOST_EXCLUDED = 100, 4096  # items
+SCORES = 1 << 24  # that are held at once, of all people who are answered
 SHOWN = 5  # items of an answer that people are shown
 NEAR = 3  # titles that are proposed for one that is not known
 TRAINED = "it has nothing to train: choose nextitnet or caser."
@@ -43,9 +44,9 @@ class Settings(FitSettings):
                                                "tests is ranked [found by its name; else among all]", metavar="NAME")
     liked: Optional[float] = setting(None, "only events that are rated at least so [all]")
     core: int = setting(0, "leave out people and items of fewer events (0: none)", at_least=0)
-    hold_out: Literal["last", "share"] = setting(
+    hold_out: Literal["last", "share", "time"] = setting(
         "last", "last: each person's last item tests, the one before validates; share: the last share of --test "
-        "tests, of the rest that of --validation validates")
+        "tests, of the rest that of --validation validates; time: so of all events, whosever they are")
     model: Literal["nextitnet", "caser", "markov", "cosine", "popularity"] = setting(
         "nextitnet", "nextitnet (dilated causal convolutions), caser (the last items as a picture); to compare with, "
         "untrained: markov (what followed what), cosine (what the same people had), popularity")
@@ -183,6 +184,9 @@ class Recommend(App):
         order = np.argsort(had, kind="stable")
         items, scores = np.where(had, -1, answer["items"]), np.where(had, 0, answer["scores"])
         return {"items": items[order], "scores": scores[order]}
+
+    def at_once(self, facts: Facts) -> int:
+        return max(1, min(MOST_PIECES, SCORES // len(facts["labels"])))
 
     def any_size(self, facts: Facts) -> str:
         return (f"Items are numbered from 1 on, in the order of the labels. Give the last {facts['length']} of a "

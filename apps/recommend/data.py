@@ -96,40 +96,72 @@ def made(name: str, events: Events, labels: list[str], hold_out: str, settings: 
         events: by person, in order.
         labels: names of the items, in the order of their numbers from 1 on; others are unknown and left out.
         hold_out: `last`: each person's last event tests, the one before validates; `share`: the last share of
-            `settings.test` tests, and of the rest the last share of `settings.validation` validates.
+            `settings.test` tests, and of the rest the last share of `settings.validation` validates; `time`: the same
+            of all events, whose they are.
     """
-    notes, numbers = list(events.notes), {label: number for number, label in enumerate(labels, 1)}
+    notes, numbers = events.notes, {label: number for number, label in enumerate(labels, 1)}
     of_item = np.array([numbers.get(item, 0) for item in events.item_names], np.int32)
     items = of_item[events.items]
     if unknown := int((items == 0).sum()):
         notes.append(f"{unknown} events are of items that the model does not know, and left out.")
-    users, items = events.users[items > 0], items[items > 0]
+    events = events.select(np.flatnonzero(items))
+    users, items = events.users, items[items > 0]
     starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]]) if len(users) else np.zeros(0, np.int64)
     ends = np.r_[starts[1:], len(users)]
     sizes = ends - starts
-    if hold_out == "last":
-        held = test = np.ones(len(sizes), np.int64)
+    if hold_out == "time":
+        last, tested = by_time(name, events, starts, ends, settings)
     else:
-        test = (settings.test * sizes).astype(np.int64)
-        held = (settings.validation * (sizes - test)).astype(np.int64)
-    whole = (sizes - test - held >= 1) & (test > 0) & (held > 0)
-    if short := int((~whole).sum()):
-        notes.append(f"{short} of {len(sizes)} people have too few events to hold any out; they only train.")
-    if not whole.any():
+        if hold_out == "last":
+            held = test = np.ones(len(sizes), np.int64)
+        else:
+            test = (settings.test * sizes).astype(np.int64)
+            held = (settings.validation * (sizes - test)).astype(np.int64)
+        whole = (sizes - test - held >= 1) & (test > 0) & (held > 0)
+        if short := int((~whole).sum()):
+            notes.append(f"{short} of {len(sizes)} people have too few events to hold any out; they only train.")
+        last, tested = np.where(whole, ends - test - held, ends), np.where(whole, ends - test, ends)
+    validates, tests = (last > starts) & (tested > last), (last > starts) & (ends > tested)
+    if not (validates.any() and tests.any()):
         raise UserError(f"{name}: nobody has enough events to hold some out: at least 3 are needed of one person.")
-    last = np.where(whole, ends - test - held, ends)  # of training
+    notes += leakage(events, starts, last, tested, ends)
     people = [events.user_names[user] for user in users[starts]]
-    splits = {"train": split(items, starts, last - 1, last, people),
-              "validation": split(items, starts, last, ends - test, people, whole),
-              "test": split(items, starts, ends - test, ends, people, whole)}
+    splits = {"train": split(items, starts, last - 1, last, people, last > starts),
+              "validation": split(items, starts, last, tested, people, validates),
+              "test": split(items, starts, tested, ends, people, tests)}
     if events.offer is not None:
         offers = [[numbers[item] for item in offer if item in numbers] for offer in events.offers]
-        offer = events.offer[of_item[events.items] > 0]
-        for name, first, end in (("validation", last, ends - test), ("test", ends - test, ends)):
-            chosen = cut(offer, first[whole], end[whole])
-            splits[name].columns["exclude"] = others(splits[name].columns["targets"], chosen, offers, len(labels))
+        for part, rows, first, end in (("validation", validates, last, tested), ("test", tests, tested, ends)):
+            chosen = cut(events.offer, first[rows], end[rows])
+            splits[part].columns["exclude"] = others(splits[part].columns["targets"], chosen, offers, len(labels))
     titles = [events.titles.get(label, label) for label in labels]
     return Dataset(name, splits, labels, notes, public=name == "sample" or name.startswith("tfds:"), titles=titles)
+
+
+def by_time(name: str, events: Events, starts: np.ndarray, ends: np.ndarray,
+            settings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Where each person's training and validation end: at the times after which the shares of all events lie that test
+    and validate. Raises UserError where there are no times."""
+    if events.times is None:
+        raise UserError(f"{name} has no column of times, by which --hold-out time parts it: name it by --time-column.")
+    late = np.quantile(events.times, 1 - settings.test)
+    early = np.quantile(events.times[events.times <= late], 1 - settings.validation)
+    before = [np.r_[0, np.cumsum(events.times <= bound)] for bound in (early, late)]
+    last, tested = (starts + count[ends] - count[starts] for count in before)
+    if later := int(((last == starts) & (ends > starts)).sum()):
+        events.notes.append(f"{later} of {len(starts)} people begin after all that trains, and are left out.")
+    return last, tested
+
+
+def leakage(events: Events, starts: np.ndarray, last: np.ndarray, tested: np.ndarray, ends: np.ndarray) -> list[str]:
+    """A sentence where people train by what they did after others are tested."""
+    if events.times is None:
+        return []
+    at, bound = np.arange(len(events)), np.repeat(last, ends - starts)
+    tests, trains = events.times[at >= np.repeat(tested, ends - starts)], events.times[at < bound]
+    later = float(np.mean(trains > np.median(tests)))
+    return [f"{100 * later:.0f} % of what trains is later than half of what tests, if times are of one clock: other "
+            f"people's later events help. --hold-out time leaves none."] if later > 0.01 else []
 
 
 def split(items: np.ndarray, starts: np.ndarray, middle: np.ndarray, ends: np.ndarray, people: list[str],

@@ -5,11 +5,10 @@ from itertools import islice
 
 import numpy as np
 
-from shared.app import Answer, Answering, App, Raw
+from shared.app import MOST_PIECES, Answer, Answering, App, Raw
 from shared.facts import Facts
 from shared.signature import Tensor
 
-MOST_PIECES = 256  # a call
 MOST_BYTES = 4 << 20  # of raw inputs a call: a network's activations take some hundred times as much
 
 
@@ -24,18 +23,18 @@ def answering(app: App, predict: Callable[[Raw], Answer], inputs: dict[str, Tens
     """
     def answer(rows: list[Raw]) -> Iterator[Answer]:
         pieces = (piece for row in rows for piece in app.cut({name: row[name] for name in inputs}, inputs, facts))
-        answered = in_batches(predict, pieces)
+        answered = in_batches(predict, pieces, app.at_once(facts))
         for row in rows:
             yield app.join(row, answered, inputs, facts)
     return answer
 
 
-def in_batches(predict: Callable[[Raw], Answer], pieces: Iterable[Raw]) -> Iterator[Answer]:
-    """The answer to each piece, one after another; no more pieces are held than one call takes."""
+def in_batches(predict: Callable[[Raw], Answer], pieces: Iterable[Raw], most: int = MOST_PIECES) -> Iterator[Answer]:
+    """The answer to each piece, one after another; no more pieces are held than one call takes, `most` at most."""
     waiting = iter(pieces)
     while first := next(waiting, None):
         size = sum(array.nbytes for array in first.values())
-        count = max(1, min(MOST_PIECES, MOST_BYTES // max(1, size)))
+        count = max(1, min(most, MOST_BYTES // max(1, size)))
         batch = [first, *islice(waiting, count - 1)]
         answers = predict({name: np.stack([piece[name] for piece in batch]) for name in first})
         for row in range(len(batch)):

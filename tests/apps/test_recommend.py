@@ -87,6 +87,33 @@ def test_the_last_share_of_each_person_may_test(tmp_path):
     assert test == list(range(33, 41)) and validation == list(range(25, 33))
 
 
+def test_all_events_may_be_parted_by_their_times(tmp_path):
+    rows = [f"u{person},i{(3 * person + step) % 11},{step * 10 + person},I,1" for person in range(5)
+            for step in range(8)]
+    rows += ["late,i1,76,I,1", "late,i2,79,I,1"]
+    path = written(tmp_path / "t.csv", rows)
+    dataset = loaded(path, hold_out="time", test=0.25, validation=0.2)
+    times = {(row.split(",")[0], int(row.split(",")[1][1:])): int(row.split(",")[2]) for row in rows}
+    numbers = {number: int(label[1:]) for number, label in enumerate(dataset.labels, 1)}
+    at = {name: [times[user, numbers[item]] for user, row in zip(
+        split.meta["user"], rows_of(split.columns["targets"] if name != "train" else joined(split)), strict=True)
+        for item in row] for name, split in dataset.splits.items()}
+    assert max(at["train"]) < min(at["validation"]) and max(at["validation"]) < min(at["test"])
+    assert len(at["train"]) + len(at["validation"]) + len(at["test"]) == 40 and 8 <= len(at["test"]) <= 11
+    assert any("1 of 6 people begin after all that trains" in note for note in dataset.notes)
+    assert not any("what trains is later" in note for note in dataset.notes)
+    with pytest.raises(UserError, match="has no column of times, by which --hold-out time"):
+        loaded(written(tmp_path / "n.csv", ["a,x", "a,y", "a,z"], "user,item\n"), hold_out="time")
+
+
+def test_it_is_said_where_others_later_events_train(tmp_path):
+    rows = [f"u{person},i{step},{100 * person + step},I,1" for person in range(5) for step in range(8)]
+    [note] = [note for note in loaded(written(tmp_path / "t.csv", rows)).notes if "what trains is later" in note]
+    last = [100 * person + 7 for person in range(5)]
+    trains = [100 * person + step for person in range(5) for step in range(6)]
+    assert note.startswith(f"{100 * np.mean(np.array(trains) > np.median(last)):.0f} %")
+
+
 def test_what_one_had_before_counts_once_and_few_events_only_train(tmp_path):
     rows = ["a,x,1,X,1", "a,y,2,Y,1", "a,x,3,X,1", "a,z,4,Z,1", "b,x,1,X,1", "b,y,2,Y,1"]
     dataset = loaded(written(tmp_path / "t.csv", rows))

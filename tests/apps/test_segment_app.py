@@ -283,7 +283,7 @@ def test_a_large_image_goes_through_as_tiles(tiled, command, tmp_path, monkeypat
     """Few tiles are held at once, and each pixel is answered from what lies about it alone."""
     held = []
     whole = answers.in_batches
-    monkeypatch.setattr(answers, "in_batches", lambda predict, pieces: whole(
+    monkeypatch.setattr(answers, "in_batches", lambda predict, pieces, most: whole(
         lambda raw: held.append(raw["image"].shape) or predict(raw), pieces))
     image = RANDOM.integers(0, 256, (1108, 1504, 3)).astype(np.uint8)
     write(tmp_path / "large.png", image)

@@ -33,7 +33,7 @@ Summing.__abstractmethods__ = frozenset()
 
 @pytest.mark.parametrize("most", [1, 2, 5, 256])
 def test_inputs_of_any_length_are_cut_answered_and_joined_in_order(most, monkeypatch):
-    monkeypatch.setattr(module, "MOST_PIECES", most)
+    monkeypatch.setattr("shared.app.MOST_PIECES", most)
     random, sizes = np.random.default_rng(0), []
     rows = [{"x": random.random(length, np.float32), "y": 1} for length in (1, 3, 4, 9, 31, 2)]
 
@@ -46,8 +46,7 @@ def test_inputs_of_any_length_are_cut_answered_and_joined_in_order(most, monkeyp
     assert max(sizes) <= most and sum(sizes) == 1 + 1 + 2 + 3 + 11 + 1
 
 
-def test_pieces_are_made_no_earlier_than_a_call_needs_them(monkeypatch):
-    monkeypatch.setattr(module, "MOST_PIECES", 4)
+def test_pieces_are_made_no_earlier_than_a_call_needs_them():
     made = []
 
     def pieces():
@@ -55,7 +54,7 @@ def test_pieces_are_made_no_earlier_than_a_call_needs_them(monkeypatch):
             made.append(number)
             yield {"x": np.zeros(1)}
 
-    answers = in_batches(lambda raw: {"y": raw["x"]}, pieces())
+    answers = in_batches(lambda raw: {"y": raw["x"]}, pieces(), 4)
     next(answers)
     assert len(made) == 4
 

@@ -13,7 +13,6 @@ from apps.text.app import Text
 from shared.data.dataset import Split
 from shared.data.text_bytes import to_bytes
 from shared.errors import UserError
-from shared.evaluation import answering as answering_module
 from shared.evaluation.answering import answering
 from shared.evaluation.classification import averaged, averaging_labels
 from shared.evaluation.ensemble import Member, score_ensemble
@@ -84,7 +83,7 @@ def test_artifacts_of_other_classes_are_not_averaged(labels):
 
 @pytest.mark.parametrize("most", [1, 4, 256])
 def test_a_split_is_scored_by_the_average_in_step(most, monkeypatch):
-    monkeypatch.setattr(answering_module, "MOST_PIECES", most)
+    monkeypatch.setattr("shared.app.MOST_PIECES", most)
     heard, advanced = [], []
     report = score_ensemble(Mnist(), [member(number, heard) for number in (0, 1)], advanced.append)
     mean = gmean([shares(images, weights).astype("float64") for images, weights in zip(IMAGES, WEIGHTS, strict=True)])
