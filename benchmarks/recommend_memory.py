@@ -1,25 +1,32 @@
-"""How much memory reading events takes: a table of so many rows is written, read and cut into histories.
+"""How much memory reading events takes, and scoring a large catalogue.
 
-    python -m benchmarks.recommend_memory [MILLIONS]
-
-MILLIONS of rows, 10 where nothing is said, of 100,000 people; the items are drawn from a power law.
+    python -m benchmarks.recommend_memory events [MILLIONS]
+        A table of MILLIONS of rows, 10 where nothing is said, of 100,000 people, is written, read and cut into
+        histories; the items are drawn from a power law.
+    python -m benchmarks.recommend_memory catalogue [ITEMS]
+        A network of ITEMS items, a million where nothing is said, that is not trained, ranks all of them for 1,000
+        people, and the lists are scored.
 """
 
 import csv
+import os
 import sys
 import tempfile
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from apps.recommend.app import Recommend, Settings
+from shared.data.dataset import Ragged, Split
+from shared.facts import Facts
 from shared.memory import peak_memory_mb
 
 PEOPLE, ITEMS, EXPONENT = 100_000, 50_000, 0.6
+ASKED, LENGTH = 1000, 50  # people, and items of a history
 
 
-def main() -> None:
-    rows = int(float(sys.argv[1] if len(sys.argv) > 1 else 10) * 1e6)
+def events(rows: int) -> None:
     each, random = rows // PEOPLE, np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.csv"
@@ -35,6 +42,34 @@ def main() -> None:
         Recommend().learn_facts(settings, dataset.splits["train"], dataset)
     print(f"{rows:,} rows of {len(dataset.labels):,} items: at most {peak_memory_mb():.0f} MB in all, {before:.0f} MB "
           f"before reading")
+
+
+def catalogue(count: int) -> None:
+    from shared.evaluation.answering import answering
+    from shared.evaluation.score import score
+    from shared.training.fit import predict_with
+    names = [str(number) for number in range(count)]
+    facts = Facts({"labels": names, "titles": names, "length": LENGTH, "exclude": 1024, "top": 50, "most": 50},
+                  {"counts": np.ones(count, np.int32)})
+    app, random = Recommend(), np.random.default_rng(0)
+    model = app.build(Settings(), facts)
+    answer = answering(app, predict_with(model, model.network()), model.inputs, facts)
+    histories = random.integers(1, count + 1, (ASKED, LENGTH + 1), np.int32)
+    split = Split({"history": Ragged(histories[:, :-1].ravel(), np.arange(ASKED + 1) * LENGTH),
+                   "targets": Ragged(histories[:, -1], np.arange(ASKED + 1)),
+                   "exclude": np.zeros((ASKED, 1), np.int32)})
+    score(answer, split, app.scorer(facts))
+    print(f"{count:,} items ranked for {ASKED:,} people: at most {peak_memory_mb():.0f} MB in all")
+
+
+def main() -> None:
+    what, number = [*sys.argv[1:], "", ""][:2]
+    if what not in ("events", "catalogue"):
+        sys.exit(__doc__)
+    if what == "events":
+        events(int(float(number or 10) * 1e6))
+    else:
+        catalogue(int(float(number or 1e6)))
 
 
 if __name__ == "__main__":
