@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-COLUMNS = ["user", "item", "time", "rating", "title"]
+COLUMNS = ["user", "item", "time", "rating", "title", "genres"]
 NEGATIVE = "ml-1m.test.negative"
 
 
@@ -30,14 +30,14 @@ def lines(path: Path) -> Iterator[list[str]]:
 
 
 def movielens(source: Path) -> Iterator[list[str]]:
-    titles = {row[0]: row[1] for row in lines(source / "movies.dat")}
+    films = {row[0]: row[1:] for row in lines(source / "movies.dat")}  # title, and genres with bars between
     if (source / "ratings.dat").is_file():
         for user, movie, rating, time in lines(source / "ratings.dat"):
-            yield [user, movie, time, rating, titles[movie]]
+            yield [user, movie, time, rating, *films[movie]]
         return
     with (source / "ratings.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            yield [row["user"], row["movie"], row["rank"], row["rating"], titles[row["movie"]]]
+            yield [row["user"], row["movie"], row["rank"], row["rating"], *films[row["movie"]]]
 
 
 def ncf(source: Path, test: Path) -> Iterator[list[str]]:

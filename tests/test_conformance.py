@@ -15,12 +15,14 @@ from benchmarks.resume import COMMON, differing, state, train
 from shared.app import find_app
 
 ROOT = Path(__file__).parents[1]
-# The smallest training of each app on its sample: a few steps, a network of a few thousand parameters.
+# The smallest training of each app on its sample: a few steps, a network of a few thousand parameters. `{ratings}` is
+# a table made here.
 TINY = {"mnist": "--data sample --limit 600 --epochs 2 --batch-size 32 --width 0.25 --model separable",
         "segment": "--data sample --limit 48 --epochs 2 --batch-size 4 --width 8 --widest 16 --depth 2 --size 64x80",
         "ner": "--data sample --limit 200 --epochs 2 --batch-size 16 --dimension 8 --filters 8 --depth 2 "
                "--character-filters 8 --max-tokens 48",
         "recommend": "--data sample --limit 100 --epochs 2 --dimension 8 --dilations 1,2 --length 20",
+        "rate": "--data {ratings} --epochs 2 --batch-size 32 --dimension 8 --filters 4",
         "speech": "--data sample --rate 8000 --limit 100 --epochs 2 --batch-size 16 --filters 8 --depth 1 --mels 16",
         "text": "--data sample --limit 300 --epochs 2 --batch-size 16 --dimension 8 --filters 8 --max-bytes 128"}
 
@@ -28,6 +30,15 @@ TINY = {"mnist": "--data sample --limit 600 --epochs 2 --batch-size 32 --width 0
 @pytest.fixture(scope="session", params=sorted(APPS))
 def app(request):
     return find_app(request.param, APPS)
+
+
+@pytest.fixture(scope="session")
+def tiny(app, tmp_path_factory):
+    """The app's settings in `TINY`."""
+    table, random_numbers = tmp_path_factory.mktemp("ratings") / "ratings.csv", np.random.default_rng(0)
+    table.write_text("user,item,rating\n" + "".join(
+        f"u{user},i{item},{random_numbers.integers(1, 6)}\n" for user in range(30) for item in range(20)))
+    return TINY[app.name].format(ratings=table).split()
 
 
 def command(app, *arguments, cwd, status=0):
@@ -38,10 +49,10 @@ def command(app, *arguments, cwd, status=0):
 
 
 @pytest.fixture(scope="session")
-def shipped(app, tmp_path_factory):
+def shipped(app, tiny, tmp_path_factory):
     """A folder in which the app was trained and exported: (folder, run, exported, fit's standard output)."""
     folder = tmp_path_factory.mktemp(app.name)
-    fitted = command(app, "fit", *TINY[app.name].split(), *COMMON.split(), "--run", "run", "--json",
+    fitted = command(app, "fit", *tiny, *COMMON.split(), "--run", "run", "--json",
                      cwd=folder)
     # A network of two epochs is no good network: the gate is wide here, and tested narrow elsewhere.
     command(app, "export", "--run", "run", "--output", "out", "--max-drop", "20", cwd=folder)
@@ -88,11 +99,11 @@ def test_artifacts_answer_alike(app, shipped):
                 assert np.mean(got[name] == want[name]) > 0.999
 
 
-def test_a_tflite_is_scored_and_asked_without_tensorflow(app, shipped):
+def test_a_tflite_is_scored_and_asked_without_tensorflow(app, tiny, shipped):
     folder, _, out, _ = shipped
     code = ("import sys; from apps import APPS; from shared.cli.main import main; status = main(sys.argv[1:], APPS); "
             "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules; sys.exit(status)")
-    done = subprocess.run([sys.executable, "-c", code, app.name, "evaluate", "--data", "sample", "--limit", "50",
+    done = subprocess.run([sys.executable, "-c", code, app.name, "evaluate", *tiny[:2], "--limit", "50",
                            "--artifact", str(out / f"{app.name}-int8.tflite"), "--json"],
                           capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr

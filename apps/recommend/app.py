@@ -1,6 +1,5 @@
 """The app: its settings, and the parts that need no TensorFlow."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +7,20 @@ from typing import Any, Literal, Optional
 
 import numpy as np
 
-from apps.recommend import data
+from apps.recommend import attributes, data
 from apps.recommend.asking import by_scores, explained
+from apps.recommend.attributes import Catalogue
 from apps.recommend.baselines import DECAYS, MOST
 from apps.recommend.baselines import LENGTHS as BASELINE_LENGTHS
+from apps.recommend.events import ColumnSettings
+from apps.recommend.names import finder, unknown
 from apps.recommend.report import RankingScorer
 from shared.app import MOST_PIECES, Answer, Answering, App, Raw
 from shared.data.dataset import Dataset, Ragged, Split
 from shared.errors import UserError
 from shared.evaluation.report import Headline
 from shared.facts import Facts
-from shared.settings import DataSettings, FitSettings, setting, whole_numbers
+from shared.settings import DataSettings, setting, whole_numbers
 from shared.signature import Tensor
 
 LENGTHS = {"caser": 9, **BASELINE_LENGTHS}  # of the history, where nothing is said
@@ -26,29 +28,27 @@ USUAL = 0.9  # share of the histories that are read whole, where nothing is said
 LONGEST, MOST_EXCLUDED = 100, 4096  # items
 SCORES = 1 << 24  # that are held at once, of all people who are answered
 SHOWN = 5  # items of an answer that people are shown
-NEAR = 3  # titles that are proposed for one that is not known
 TRAINED = "it has nothing to train: choose nextitnet or caser."
 
 
 @dataclass(kw_only=True)
-class Settings(FitSettings):
+class Settings(ColumnSettings):
     data: str = setting("sample", "sample (what customers of a gift shop bought), tfds:movielens/1m-ratings and its "
                         "sisters, or a table of who had what when (.csv, .tsv, .jsonl)", metavar="DATA")
-    user_column: Optional[str] = setting(None, "column of people [found by its name]", metavar="NAME")
-    item_column: Optional[str] = setting(None, "column of items [found by its name]", metavar="NAME")
-    time_column: Optional[str] = setting(None, "column of times, numbers or dates [found by its name]", metavar="NAME")
-    rating_column: Optional[str] = setting(None, "column of ratings [found by its name]", metavar="NAME")
-    title_column: Optional[str] = setting(None, "column of what people call an item [found by its name]",
-                                          metavar="NAME")
     candidates_column: Optional[str] = setting(None, "column of ids with spaces between, among which an event that "
                                                "tests is ranked [found by its name; else among all]", metavar="NAME")
+    attribute_columns: Optional[str] = setting(
+        None, "columns that tell of items, with | or ; between the values of a cell [genre, category, brand, year and "
+        "the like]", metavar="NAME,NAME,...")
     liked: Optional[float] = setting(None, "only events that are rated at least so [all]")
     core: int = setting(0, "leave out people and items of fewer events (0: none)", at_least=0)
-    hold_out: Literal["last", "share", "time"] = setting(
+    hold_out: Literal["last", "share", "time", "items"] = setting(
         "last", "last: each person's last item tests, the one before validates; share: the last share of --test "
-        "tests, of the rest that of --validation validates; time: so of all events, whosever they are")
-    model: Literal["nextitnet", "caser", "markov", "cosine", "popularity"] = setting(
-        "nextitnet", "nextitnet (dilated causal convolutions), caser (the last items as a picture); to compare with, "
+        "tests, of the rest that of --validation validates; time: so of all events, whosever they are; items: such "
+        "shares of the items and of the people are kept from training, and new people are asked for new items")
+    model: Literal["nextitnet", "caser", "two_tower", "markov", "cosine", "popularity"] = setting(
+        "nextitnet", "nextitnet (dilated causal convolutions), caser (the last items as a picture), two_tower "
+        "(nextitnet over what is known of items: ranks those too that nobody had); to compare with, "
         "untrained: markov (what followed what), cosine (what the same people had), popularity")
     length: int = setting(0, f"last items of a history that are read [as most need, at most {LONGEST}; caser 9]",
                           at_least=0, at_most=2048)
@@ -68,6 +68,10 @@ class Settings(FitSettings):
     reorder: float = setting(0.0, "augmentation: items of a history change places by up to so many", at_least=0,
                              at_most=100)
     item_dropout: float = setting(0.0, "augmentation: share of a history's items left out", at_least=0, at_most=0.9)
+    word_dropout: float = setting(0.1, "augmentation: share of the words of titles that two_tower leaves out",
+                                  at_least=0, at_most=0.9)
+    unknown_items: float = setting(0.5, "augmentation: share of the items that two_tower knows by their attributes "
+                                   "alone", at_least=0, at_most=1)
     top: int = setting(50, "items of an answer; reports count at 5, 10, 20, 50 and all of them", at_least=10,
                        at_most=100_000)
     batch_size: int = setting(16, "stretches of history a step", at_least=1)
@@ -96,6 +100,9 @@ class Recommend(App):
         if settings.attention and settings.dimension % settings.attention:
             raise UserError(f"--attention {settings.attention} does not divide --dimension {settings.dimension}: give "
                             f"a number of heads that does.")
+        if settings.model == "two_tower" and settings.loss != "softmax":
+            raise UserError(f"--loss {settings.loss} with --model two_tower: the vectors of all its items are made "
+                            f"each step, so draw none of them: leave --loss out.")
         if settings.model in DECAYS and settings.from_run:
             raise UserError(f"--from with --model {settings.model}: {TRAINED}")
 
@@ -114,30 +121,29 @@ class Recommend(App):
         among = any(isinstance(split.columns["exclude"], Ragged) for split in dataset.splits.values())
         room = len(dataset.labels) if among else min(len(dataset.labels), MOST_EXCLUDED)
         counts = np.bincount(whole.values, minlength=len(dataset.labels) + 1)[1:]
-        return Facts({"labels": dataset.labels, "titles": dataset.titles, "length": length,
+        known, tables = ((attributes.learned(dataset.titles, dataset.attributes, counts))
+                         if settings.model == "two_tower" and isinstance(dataset, Catalogue) else ({}, {}))
+        return Facts({**known, "labels": dataset.labels, "titles": dataset.titles, "length": length,
                       "exclude": -(-room // 16) * 16, "top": min(settings.top, len(dataset.labels)),
                       "most": settings.top, "read": {name: getattr(settings, name) for name in data.OF_FILE}},
-                     {"counts": counts.astype(np.int32), "trained_items": whole.values,
+                     {**tables, "counts": counts.astype(np.int32), "trained_items": whole.values,
                       "trained_offsets": whole.offsets})
 
     def shipped(self, facts: Facts) -> Facts:
         """Without the histories of training, by which reports compare."""
-        return Facts(facts.values, {"counts": facts["counts"]})
+        return Facts(facts.values, {name: array for name, array in facts.arrays.items()
+                                    if not name.startswith("trained_")})
 
     def scorer(self, facts: Facts) -> RankingScorer:
         kept = facts.get("trained_offsets")
         trained = None if kept is None else Ragged(facts["trained_items"], kept)
-        return RankingScorer(facts["titles"], facts["counts"], trained, facts["most"])
+        return RankingScorer(facts["titles"], facts["counts"], trained, facts["most"],
+                             facts.get("item_values"))
 
     def read_input(self, argument: str | Path, facts: Facts) -> Raw:
         """Items by id or title, with commas between, the latest last."""
         text = str(argument).strip()
-        known = {label: number for number, label in enumerate(facts["labels"], 1)}
-        titles = {title.casefold(): number for number, title in enumerate(facts["titles"], 1)}
-
-        def find(part: str) -> int | None:
-            return known.get(part) or titles.get(part.casefold())
-
+        find = finder(facts)
         if whole := find(text):
             return raw_of([whole])
         found = []
@@ -145,11 +151,7 @@ class Recommend(App):
             if not part:
                 continue
             if (number := find(part)) is None:
-                near = ([title for title in facts["titles"] if part.casefold() in title.casefold()][:NEAR]
-                        or difflib.get_close_matches(part.casefold(), [*map(str.casefold, known), *titles], 1))
-                meant = " or ".join(f"'{name}'" for name in near)
-                raise UserError(f"The model knows no item '{part[:60]}'" + (f": is it {meant}?" if near else
-                                ": give ids or titles with commas (or semicolons) between."))
+                raise unknown(part, facts, "give ids or titles with commas (or semicolons) between")
             found.append(number)
         return raw_of(found)
 

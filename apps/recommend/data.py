@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from apps.recommend import movielens
+from apps.recommend import cold, movielens
+from apps.recommend.attributes import Catalogue
 from apps.recommend.events import Events, read_events, sample
 from shared.data.dataset import Dataset, Ragged, Split
 from shared.errors import UserError
 from shared.facts import Facts
 
-OF_FILE = ("user_column", "item_column", "time_column", "rating_column", "title_column", "candidates_column", "liked",
-           "core", "hold_out")
+COLUMN_FLAGS = ("user_column", "item_column", "time_column", "rating_column", "title_column")
+OF_FILE = (*COLUMN_FLAGS, "candidates_column", "attribute_columns", "liked", "core", "hold_out")
 
 
 def load(settings: Any, facts: Facts | None = None) -> Dataset:
@@ -28,13 +29,7 @@ def load(settings: Any, facts: Facts | None = None) -> Dataset:
     how = {name: getattr(settings, name, None) for name in OF_FILE}
     if facts:
         how = {name: facts["read"].get(name) if value is None else value for name, value in how.items()}
-    if settings.data == "sample":
-        events = sample()
-    elif settings.data.startswith("tfds:"):
-        events = movielens.load(settings.data.removeprefix("tfds:"), settings.data_dir)
-    else:
-        events = read_events(Path(settings.data), {name.removesuffix("_column"): how[name] for name in OF_FILE
-                                                   if name.endswith("_column")})
+    events = read(settings, how)
     events = liked(events, how["liked"])
     events = core(first_of_each(in_order(events)), how["core"] or 0)
     if not len(events):
@@ -44,6 +39,16 @@ def load(settings: Any, facts: Facts | None = None) -> Dataset:
         raise UserError(f"{settings.data} names candidates, and this model can leave out at most "
                         f"{facts['exclude']:,} of its {len(labels):,} items: train it on a table that names some.")
     return made(settings.data, events, labels, how["hold_out"] or "last", settings)
+
+
+def read(settings: Any, how: dict[str, Any]) -> Events:
+    """The events that `settings.data` names, by the columns that `how` names. Raises UserError."""
+    if settings.data == "sample":
+        return sample()
+    if settings.data.startswith("tfds:"):
+        return movielens.load(settings.data.removeprefix("tfds:"), settings.data_dir)
+    asked = {name.removesuffix("_column"): column for name, column in how.items() if name.endswith("_column")}
+    return read_events(Path(settings.data), {**asked, "attributes": how.get("attribute_columns")})
 
 
 def liked(events: Events, least: float | None) -> Events:
@@ -89,7 +94,7 @@ def core(events: Events, least: int) -> Events:
     return events
 
 
-def made(name: str, events: Events, labels: list[str], hold_out: str, settings: Any) -> Dataset:
+def made(name: str, events: Events, labels: list[str], hold_out: str, settings: Any) -> Catalogue:
     """Histories cut into splits.
 
     Args:
@@ -97,7 +102,7 @@ def made(name: str, events: Events, labels: list[str], hold_out: str, settings: 
         labels: names of the items, in the order of their numbers from 1 on; others are unknown and left out.
         hold_out: `last`: each person's last event tests, the one before validates; `share`: the last share of
             `settings.test` tests, and of the rest the last share of `settings.validation` validates; `time`: the same
-            of all events, whose they are.
+            of all events, whose they are; `items`: see `cold.splits`.
     """
     notes, numbers = events.notes, {label: number for number, label in enumerate(labels, 1)}
     of_item = np.array([numbers.get(item, 0) for item in events.item_names], np.int32)
@@ -109,6 +114,18 @@ def made(name: str, events: Events, labels: list[str], hold_out: str, settings: 
     starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]]) if len(users) else np.zeros(0, np.int64)
     ends = np.r_[starts[1:], len(users)]
     sizes = ends - starts
+    people = [events.user_names[user] for user in users[starts]]
+
+    def catalogue(splits: dict[str, Split]) -> Catalogue:
+        return Catalogue(name, splits, labels, notes, public=name == "sample" or name.startswith("tfds:"),
+                         titles=[events.titles.get(label, label) for label in labels],
+                         attributes={column: [cells.get(label, "") for label in labels]
+                                     for column, cells in events.attributes.items()})
+
+    if hold_out == "items":
+        splits, said = cold.splits(name, items, starts, ends, people, len(labels), settings)
+        notes += said
+        return catalogue(splits)
     if hold_out == "time":
         last, tested = by_time(name, events, starts, ends, settings)
     else:
@@ -125,7 +142,6 @@ def made(name: str, events: Events, labels: list[str], hold_out: str, settings: 
     if not (validates.any() and tests.any()):
         raise UserError(f"{name}: nobody has enough events to hold some out: at least 3 are needed of one person.")
     notes += leakage(events, starts, last, tested, ends)
-    people = [events.user_names[user] for user in users[starts]]
     splits = {"train": split(items, starts, last - 1, last, people, last > starts),
               "validation": split(items, starts, last, tested, people, validates),
               "test": split(items, starts, tested, ends, people, tests)}
@@ -134,8 +150,7 @@ def made(name: str, events: Events, labels: list[str], hold_out: str, settings: 
         for part, rows, first, end in (("validation", validates, last, tested), ("test", tests, tested, ends)):
             chosen = cut(events.offer, first[rows], end[rows])
             splits[part].columns["exclude"] = others(splits[part].columns["targets"], chosen, offers, len(labels))
-    titles = [events.titles.get(label, label) for label in labels]
-    return Dataset(name, splits, labels, notes, public=name == "sample" or name.startswith("tfds:"), titles=titles)
+    return catalogue(splits)
 
 
 def by_time(name: str, events: Events, starts: np.ndarray, ends: np.ndarray,

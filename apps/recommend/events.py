@@ -7,11 +7,14 @@ from array import array
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
+from apps.recommend import attributes
 from shared.data.tables import SUFFIXES, Rows, open_rows
 from shared.errors import UserError
+from shared.settings import FitSettings, setting
 
 COLUMNS = {
     "user": ("user", "user_id", "userid", "customer", "customer_id", "customerid", "uid", "session", "session_id",
@@ -25,6 +28,18 @@ COLUMNS = {
 NEEDED = ("user", "item")
 
 
+@dataclass(kw_only=True)
+class ColumnSettings(FitSettings):
+    """Which columns of a table are read, of every app that reads events."""
+
+    user_column: Optional[str] = setting(None, "column of people [found by its name]", metavar="NAME")
+    item_column: Optional[str] = setting(None, "column of items [found by its name]", metavar="NAME")
+    time_column: Optional[str] = setting(None, "column of times, numbers or dates [found by its name]", metavar="NAME")
+    rating_column: Optional[str] = setting(None, "column of ratings [found by its name]", metavar="NAME")
+    title_column: Optional[str] = setting(None, "column of what people call an item [found by its name]",
+                                          metavar="NAME")
+
+
 @dataclass
 class Events:
     """Rows in the order of their source.
@@ -35,6 +50,7 @@ class Events:
         ratings: float32 `[n]`, where there are any.
         user_names, item_names: as the source writes them.
         titles: what people call an item, by its name.
+        attributes: what else is known of one: cells by its name, by column.
         offers, offer: lists of items, and for each event the list from which it was chosen, int32 `[n]`, -1: from all;
             None where that holds for all events.
         notes: what a person should know of how they were read.
@@ -47,6 +63,7 @@ class Events:
     user_names: list[str]
     item_names: list[str]
     titles: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, dict[str, str]] = field(default_factory=dict)
     offers: list[list[str]] = field(default_factory=list)
     offer: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
@@ -59,7 +76,7 @@ class Events:
         def pick(column: np.ndarray | None) -> np.ndarray | None:
             return None if column is None else column[rows]
         return Events(self.users[rows], self.items[rows], pick(self.times), pick(self.ratings), self.user_names,
-                      self.item_names, self.titles, self.offers, pick(self.offer), self.notes)
+                      self.item_names, self.titles, self.attributes, self.offers, pick(self.offer), self.notes)
 
 
 class Numbers:
@@ -105,6 +122,8 @@ def from_rows(table: Rows, asked: dict[str, str | None]) -> Events:
         UserError: a cell is empty, or no number or date where one must be; the line is named.
     """
     at = find_columns(table, asked)
+    further = attributes.chosen(table.names, [*at.values()], asked.get("attributes"), table.path)
+    cells: dict[str, list[str]] = {}  # of each item's first row
     users, items, times, ratings = Numbers(), Numbers(), array("d"), array("f")
     titles: dict[str, str] = {}
     offers: list[list[str]] = []
@@ -129,6 +148,8 @@ def from_rows(table: Rows, asked: dict[str, str | None]) -> Events:
             among = row[at["candidates"]].split()
             offer.append(len(offers) if among else -1)
             offers += [among] if among else []
+        if further and name not in cells:
+            cells[name] = [row[column] for column in further]
     if not users.column:
         raise UserError(f"{table.path} has no rows below its first line.")
     notes = list(table.notes)
@@ -136,8 +157,10 @@ def from_rows(table: Rows, asked: dict[str, str | None]) -> Events:
         notes.append(f"{table.path} has no column of times: its rows are taken to be in order.")
     (user_column, user_names), (item_column, item_names) = users.taken(), items.taken()
     return Events(user_column, item_column, np.array(times) if "time" in at else None,
-                  np.array(ratings) if "rating" in at else None, user_names, item_names, titles, offers,
-                  np.array(offer, np.int32) if offers else None, notes)
+                  np.array(ratings) if "rating" in at else None, user_names, item_names, titles,
+                  {table.names[column]: {item: row[number] for item, row in cells.items()}
+                   for number, column in enumerate(further)},
+                  offers, np.array(offer, np.int32) if offers else None, notes)
 
 
 def number(table: Rows, line: int, column: int, cell: str) -> float:

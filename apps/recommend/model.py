@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from apps.recommend import baselines
+from apps.recommend import baselines, towers
 from apps.recommend.data import joined
 from apps.recommend.networks import ENCODED, EVERY_STEP, ITEMS, NETWORKS, Items
 from apps.recommend.sampled import SampledTrainer
@@ -48,6 +48,10 @@ class Recommender(Model):
         return self.settings.model in NETWORKS
 
     @property
+    def towers(self) -> bool:
+        return self.settings.model == "two_tower"
+
+    @property
     def inputs(self) -> dict[str, Tensor]:
         return {name: Tensor((self.facts[size],), "int32") for name, size in (("history", "length"),
                                                                               ("exclude", "exclude"))}
@@ -79,8 +83,10 @@ class Recommender(Model):
             inputs["recent"] = keras.Input([self.count + 1], name="recent")
             votes = keras.layers.Dense(self.count + 1, name="table", trainable=False)(inputs["recent"])
             return keras.Model(inputs, Scale(name="scale")(votes), name=NETWORK)
-        table = Items(self.count, self.settings.dimension, name=ITEMS)
-        encoded = NETWORKS[self.settings.model](inputs["items"], table, self.settings, Style.of(self.settings))
+        style = Style.of(self.settings)
+        table = (towers.Towers(inputs["items"], self.facts, self.settings, style) if self.towers else
+                 Items(self.count, self.settings.dimension, name=ITEMS))
+        encoded = NETWORKS[self.settings.model](inputs["items"], table, self.settings, style)
         last = encoded if self.settings.model not in EVERY_STEP else encoded[:, -1]
         return keras.Model(inputs, table(last, score=True), name=NETWORK)
 
@@ -95,6 +101,8 @@ class Recommender(Model):
                                   self.settings.loss, self.facts["counts"], self.settings.negatives)
         if self.settings.model not in EVERY_STEP:
             return network
+        if self.towers:
+            return towers.trainer(network, self.facts["counts"])
         return keras.Model(network.input, network.get_layer(ITEMS)(network.get_layer(ENCODED).output, score=True))
 
     def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
@@ -114,6 +122,9 @@ class Recommender(Model):
 
     def signatures(self, network: keras.Model) -> dict[str, Signature]:
         """With `score`: probabilities of given items, `items` int32 `[SCORED]`, 0 where there are fewer."""
+        if self.towers:
+            network.get_layer(towers.TOWER).fixed = towers.vectors_of(network)
+
         def score(raw: Tensors) -> Tensors:
             with tf.name_scope("preprocess"):
                 inputs = self.preprocess(raw)
@@ -128,6 +139,11 @@ class Recommender(Model):
     def ranges(self, network: keras.Model, examples: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
         items = np.arange(len(examples["history"]) * SCORED, dtype=np.int32) % self.count + 1
         return {**super().ranges(network, examples), "score": {**examples, "items": items.reshape(-1, SCORED)}}
+
+    def carried(self, layer: keras.Layer, origin: keras.Layer, source: Model) -> list[np.ndarray] | None:
+        if self.towers:
+            return towers.carried(layer, origin, self.facts, source.facts)
+        return super().carried(layer, origin, source)
 
     def examples(self, train: Split) -> Split:
         """Stretches of histories, somewhat longer than the network reads, of which training takes another part each
@@ -169,6 +185,8 @@ class Recommender(Model):
     def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
         if not self.learns:
             return {}
+        if self.towers:
+            return {"items": (list(self.facts["titles"]), towers.vectors_of(network)[1:])}
         return {"items": (list(self.facts["titles"]), network.get_layer(ITEMS).get_weights()[0][1:])}
 
 

@@ -80,5 +80,5 @@ def caser(items: Any, table: Items, settings: Any, style: Style) -> Any:
     return L.Dense(settings.dimension, **style.kernel(), name=ENCODED)(x)
 
 
-NETWORKS: dict[str, Callable[..., Any]] = {"nextitnet": nextitnet, "caser": caser}
-EVERY_STEP = {"nextitnet"}  # networks that give a vector at each step of the history
+NETWORKS: dict[str, Callable[..., Any]] = {"nextitnet": nextitnet, "caser": caser, "two_tower": nextitnet}
+EVERY_STEP = {"nextitnet", "two_tower"}  # networks that give a vector at each step of the history

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.recommend import baselines
+from apps.recommend import attributes, baselines
 from shared.app import Answer, Scorer
 from shared.data.dataset import Ragged
 from shared.evaluation.answering import Answering
@@ -54,12 +54,15 @@ class RankingScorer(Scorer):
         counts: how often each item stands in training histories, `[items]`.
         trained: those histories, where they are at hand: what learning bought is then told too.
         most: places of the lists.
+        item_values: values of attributes of each item, see `attributes.learned`, where they are known.
     """
 
-    def __init__(self, titles: list[str], counts: np.ndarray, trained: Ragged | None = None, most: int = max(CUTS)):
+    def __init__(self, titles: list[str], counts: np.ndarray, trained: Ragged | None = None, most: int = max(CUTS),
+                 item_values: np.ndarray | None = None):
         self.cuts = [cut for cut in CUTS if cut < most] + [most]
         self.titles, self.counts, self.trained = titles, np.asarray(counts, np.float64), trained
         self.people: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # history, excluded, targets
+        self.item_values = item_values
         self.baselines: list[dict[str, Any]] = []
         order = np.argsort(-self.counts, kind="stable")
         below = np.cumsum(self.counts[order]) - self.counts[order]
@@ -102,6 +105,9 @@ class RankingScorer(Scorer):
             return
         own = self.figures[:len(self.people)]
         self.baselines = [{"model": "this", **means(own)}]
+        if all(self.cold):
+            self.baselines += self._of_new_items()
+            return
         for kind in baselines.DECAYS:
             tables, rows = baselines.table(kind, self.trained, len(self.titles)), []
             for start in range(0, len(self.people), AT_ONCE):
@@ -111,6 +117,25 @@ class RankingScorer(Scorer):
                 rows += [figures(np.isin(items, right), len(right), self.cuts)
                          for items, right in zip(best, targets, strict=True)]
             self.baselines.append({"model": kind, **means(rows)})
+
+    def _of_new_items(self) -> list[dict[str, Any]]:
+        """What likeness of attributes, popularity and chance find where training has none of the items."""
+        random, every = np.random.default_rng(0), np.arange(1, len(self.titles) + 1)
+        scores = {"random": lambda history: random.random(len(self.titles) + 1)}
+        if self.item_values is not None and self.item_values.any():
+            made = attributes.features(self.item_values)
+            popular = attributes.guessed_popularity(made, self.counts)
+            scores = {"attributes": lambda history: attributes.likeness(made, history),
+                      "popularity": lambda history: popular, **scores}
+        rows = []
+        for name, score in scores.items():
+            found = []
+            for history, excluded, targets in self.people:
+                candidates = np.setdiff1d(every, np.concatenate([history, excluded]))
+                best = candidates[np.argsort(-score(history)[candidates], kind="stable")]
+                found.append(figures(np.isin(best, targets), len(targets), self.cuts))
+            rows.append({"model": name, **means(found)})
+        return rows
 
     def report(self) -> Report:
         count = len(self.figures)

@@ -37,13 +37,13 @@ class MaxOverTime(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("pocketconv")
 class MeanOverTime(keras.layers.Layer):
-    """The mean of each channel among what is used: `[n, t, c]` to `[n, c]`."""
+    """The mean of each channel among what is used: `[..., t, c]` to `[..., c]`."""
 
     def call(self, values: Any, used: Any) -> Any:
-        return ops.sum(values * used, 1) / ops.maximum(ops.sum(used, 1), 1)
+        return ops.sum(values * used, -2) / ops.maximum(ops.sum(used, -2), 1)
 
     def compute_output_shape(self, values_shape: Any, used_shape: Any) -> Any:
-        return values_shape[0], values_shape[2]
+        return (*values_shape[:-2], values_shape[-1])
 
 
 def embedding(size: int, dimension: int, name: str, trainable: bool = True) -> Any:

@@ -429,6 +429,8 @@ def test_items_are_named_by_id_or_title_or_refused_with_the_nearest(tmp_path):
 def test_what_goes_not_together_is_refused(tmp_path):
     path = written(tmp_path / "t.csv", ["a,x,1", "a,y,2", "a,z,3"], "user,item,time\n")
     for options, says in (({"dilations": "1,,2"}, "--dilations 1,,2"),
+                          ({"attention": 3}, "--attention 3 does not divide --dimension 64"),
+                          ({"model": "two_tower", "loss": "bpr"}, "--loss bpr with --model two_tower"),
                           ({"model": "markov", "from_run": "r"}, "--from")):
         with pytest.raises(UserError, match=says):
             APP.check(Settings(**options))
