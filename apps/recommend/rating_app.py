@@ -30,16 +30,16 @@ class Settings(ColumnSettings):
     validation: float = setting(0.1, "share of all ratings held out for choosing", advanced=True, at_least=0.01,
                                 at_most=0.49)
     model: Literal["rating", "factors", "concatenation"] = setting(
-        "rating", "rating (factors, items' made of who rated them how, with convolutions on top), factors (matrix "
+        "rating", "rating (factors that are made of ratings, with convolutions on top), factors (matrix "
         "factorisation), concatenation (the textbook's: both vectors in a row, convolved)")
     dimension: int = setting(32, "numbers of a vector", at_least=4, at_most=1024)
     filters: int = setting(8, "filters of a convolution", at_least=1, at_most=1024)
     kernel: int = setting(4, "taps of a convolution", advanced=True, at_least=1, at_most=15)
     dropout: float = setting(0.3, "share of the numbers dropped before and after the convolutions while training",
                              at_least=0, at_most=0.9)
-    left_out: float = setting(0.3, "augmentation: share of the people left out of what items' vectors are made of",
-                              at_least=0, at_most=0.9)
-    l2: float = setting(0.05, "L2 penalty on the vectors of a pair's person and item", at_least=0)
+    left_out: float = setting(0.3, "augmentation: share of what vectors are made of that is left out", at_least=0,
+                              at_most=0.9)
+    l2: float = setting(0.02, "L2 penalty on the vectors of a pair's person and item", at_least=0)
     rating_noise: float = setting(0.0, "augmentation: standard deviation of what is added to ratings", at_least=0)
     epochs: int = setting(20, "passes over the training data, in total", at_least=1)
     batch_size: int = setting(1024, "ratings a step", at_least=1)
@@ -60,7 +60,7 @@ class Rate(App):
         if settings.rating_range:
             rating_data.range_of(settings.rating_range)
         if settings.model == "rating" and settings.ema:
-            raise UserError("--ema with --model rating: its table of items is made of the last weights: choose "
+            raise UserError("--ema with --model rating: its tables are made of the last weights: choose "
                             "factors, or leave it out.")
 
     def load(self, settings: DataSettings, facts: Facts | None = None) -> Dataset:

@@ -43,10 +43,10 @@ class Rater(Model):
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
         user, item, rating = (np.asarray(train.columns[name]) for name in ("user", "item", "rating"))
-        network.get_layer(PEOPLE).soften(self.facts["user_counts"])
-        items = network.get_layer(ITEMS)
-        if isinstance(items, RatedVectors):
-            items.remember(user, item, rating - self.biased(user, item).numpy())
+        off = rating - self.biased(user, item).numpy()
+        for name, rows, others in ((PEOPLE, user, item), (ITEMS, item, user)):
+            if isinstance(layer := network.get_layer(name), RatedVectors):
+                layer.remember(rows, others, off)
         return network
 
     def carried(self, layer: keras.Layer, origin: keras.Layer, source: Model) -> list[np.ndarray] | None:
@@ -96,4 +96,4 @@ class Rater(Model):
         return {"loss": "mean_squared_error"}
 
     def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
-        return {"items": (list(self.facts["titles"]), network.get_layer(ITEMS).get_weights()[0][1:])}
+        return {"items": (list(self.facts["titles"]), network.get_layer(ITEMS).get_weights()[-1][1:])}

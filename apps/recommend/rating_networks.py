@@ -30,28 +30,17 @@ class Vectors(keras.layers.Layer):
     def __init__(self, rows: int, dimension: int, l2: float, scale: float = 0.1, **kwargs: Any):
         super().__init__(dtype="float32", **kwargs)
         self.rows, self.dimension, self.l2, self.scale = rows, dimension, l2, scale
-        self.weights_of_rows: np.ndarray | None = None
 
     def build(self, *shapes: Any) -> None:
         self.table = self.add_weight(shape=(self.rows, self.dimension), name="table",
                                      initializer=keras.initializers.RandomNormal(stddev=self.scale))
         self.built = True
 
-    def soften(self, counts: np.ndarray) -> None:
-        """Penalises rows of many ratings less from now on, by the root of their number; the mean over ratings stays.
-
-        Args:
-            counts: ratings of each row in training.
-        """
-        weights = 1 / np.sqrt(np.maximum(1, counts))
-        self.weights_of_rows = (weights / np.average(weights, weights=counts)).astype(np.float32)
-
     def call(self, numbers: Any, training: bool = False) -> Any:
         """int32 `[n]` to float32 `[n, dimension]`."""
         vectors = ops.take(self.table, numbers, 0)
         if training and self.l2:
-            weights = 1.0 if self.weights_of_rows is None else tf.gather(self.weights_of_rows, numbers)
-            self.add_loss(self.l2 * ops.mean(weights * ops.sum(ops.square(vectors), -1)))
+            self.add_loss(self.l2 * ops.mean(ops.sum(ops.square(vectors), -1)))
         return vectors
 
     def get_config(self) -> dict[str, Any]:
@@ -60,63 +49,65 @@ class Vectors(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("pocketconv")
 class RatedVectors(keras.layers.Layer):
-    """Vectors of items made of who rated them how: the hyperbolic tangent of a sum over these people, of a vector each
-    times how far the rating lies from what biases say, divided by the root of their number (the hidden layer of an
-    autoencoder of an item's ratings: Sedhain et al. 2015, https://doi.org/10.1145/2740908.2742726).
+    """Vectors of items made of who rated them how, or of people made of what they rated how: the hyperbolic tangent of
+    a sum over these others, of a vector each times how far the rating lies from what biases say, divided by the root
+    of their number (as the hidden layer of an autoencoder of ratings: Sedhain et al. 2015,
+    https://doi.org/10.1145/2740908.2742726; one step of a graph convolution: van den Berg et al. 2017,
+    https://arxiv.org/abs/1706.02263).
 
     While training, a pair's own rating is left out of the sum, as ratings that are asked for are not in it either, and
-    people are left out at random. What comes of all of them is kept in a table at each step, which alone a served
+    others are left out at random. What comes of all of them is kept in a table at each step, which alone a served
     network reads.
 
     Args:
-        rows: items, number 0 among them.
+        rows: items, or people, number 0 among them.
         dimension: of a vector.
         l2: penalty on the mean square length of a batch's vectors.
-        people: number 0 among them.
-        left_out: share of the people that are left out.
+        others: rows of the other kind, number 0 among them.
+        left_out: share of the others that are left out.
     """
 
-    def __init__(self, rows: int, dimension: int, l2: float, people: int, left_out: float, **kwargs: Any):
+    def __init__(self, rows: int, dimension: int, l2: float, others: int, left_out: float, **kwargs: Any):
         super().__init__(dtype="float32", **kwargs)
-        self.rows, self.dimension, self.l2, self.people, self.left_out = rows, dimension, l2, people, left_out
+        self.rows, self.dimension, self.l2, self.others, self.left_out = rows, dimension, l2, others, left_out
         self.seeds = keras.random.SeedGenerator()
         self.rated: tf.SparseTensor | None = None
 
     def build(self, *shapes: Any) -> None:
-        self.parts = self.add_weight(shape=(self.people, self.dimension), name="parts",
+        self.parts = self.add_weight(shape=(self.others, self.dimension), name="parts",
                                      initializer=keras.initializers.RandomNormal(stddev=0.02))
         self.made = self.add_weight(shape=(self.rows, self.dimension), name="made", initializer="zeros",
                                     trainable=False)
         self.built = True
 
-    def remember(self, users: np.ndarray, items: np.ndarray, off: np.ndarray) -> None:
-        """The ratings of training, to be given before it: who, what, and how far from what biases say, `[n]`."""
-        order = np.lexsort((users, items))
-        self.shares = (1 / np.sqrt(np.maximum(1, np.bincount(items, minlength=self.rows)))).astype(np.float32)
-        self.rated = tf.SparseTensor(np.stack([items, users], 1)[order].astype(np.int64),
-                                     (off * self.shares[items])[order].astype(np.float32), [self.rows, self.people])
+    def remember(self, rows: np.ndarray, others: np.ndarray, off: np.ndarray) -> None:
+        """The ratings of training, to be given before it: pairs, and how far from what biases say, `[n]`."""
+        order = np.lexsort((others, rows))
+        self.shares = (1 / np.sqrt(np.maximum(1, np.bincount(rows, minlength=self.rows)))).astype(np.float32)
+        self.rated = tf.SparseTensor(np.stack([rows, others], 1)[order].astype(np.int64),
+                                     (off * self.shares[rows])[order].astype(np.float32), [self.rows, self.others])
 
     def sums(self, parts: Any) -> Any:
         return tf.concat([tf.sparse.sparse_dense_matmul(self.rated, parts[:, at:at + WIDTH])
                           for at in range(0, self.dimension, WIDTH)], 1)
 
-    def call(self, items: Any, users: Any, off: Any, training: bool = False) -> Any:
-        """Items, int32 `[n]`, to float32 `[n, dimension]`; in training alone their pairs' people, int32 `[n]`, and how
-        far the ratings lie from what biases say, float32 `[n]`, are read."""
+    def call(self, numbers: Any, others: Any, off: Any, training: bool = False) -> Any:
+        """Rows, int32 `[n]`, to float32 `[n, dimension]`. What they are paired with, int32 `[n]`, and how far the
+        ratings lie from what biases say, float32 `[n]`, are read in training alone."""
         if not training or self.rated is None:
-            return ops.take(self.made, items, 0)
+            return ops.take(self.made, numbers, 0)
         parts = ops.convert_to_tensor(self.parts)
         self.made.assign(tf.tanh(self.sums(tf.stop_gradient(parts))))
         if self.left_out:
-            parts = keras.random.dropout(parts, self.left_out, noise_shape=(self.people, 1), seed=self.seeds)
-        own = ops.take(parts, users, 0) * tf.expand_dims(off * tf.gather(self.shares, items), 1)
-        vectors = tf.tanh(ops.take(self.sums(parts), items, 0) - own)
+            parts = keras.random.dropout(parts, self.left_out, noise_shape=(self.others, 1), seed=self.seeds)
+        own = ops.take(parts, others, 0) * tf.expand_dims(off * tf.gather(self.shares, numbers), 1)
+        vectors = tf.tanh(ops.take(self.sums(parts), numbers, 0) - own)
         if self.l2:
             self.add_loss(self.l2 * ops.mean(ops.sum(ops.square(vectors), -1)))
         return vectors
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {name: getattr(self, name) for name in ("rows", "dimension", "l2", "people",
+        return super().get_config() | {name: getattr(self, name) for name in ("rows", "dimension", "l2", "others",
                                                                               "left_out")}
 
 
@@ -138,14 +129,13 @@ def factors(inputs: dict[str, Any], people: int, items: int, how: Any) -> Any:
 
 
 def rating(inputs: dict[str, Any], people: int, items: int, how: Any) -> Any:
-    """Factors, items' made of who rated them how; and convolutions over both vectors and their product, number by
-    number, whose answer is added. They read the vectors and leave them as the factors want them, or would learn them
-    by heart."""
-    p = Vectors(people, how.dimension, how.l2, name=PEOPLE)(inputs["user"])
-    q = RatedVectors(items, how.dimension, how.l2, people, how.left_out, name=ITEMS)(
-        inputs["item"], users=inputs["user"], off=inputs["off"])
+    """Factors made of ratings; and convolutions over both vectors and their product, number by number, whose answer is
+    added."""
+    user, item, off = inputs["user"], inputs["item"], inputs["off"]
+    p = RatedVectors(people, how.dimension, how.l2, items, how.left_out, name=PEOPLE)(user, others=item, off=off)
+    q = RatedVectors(items, how.dimension, how.l2, people, how.left_out, name=ITEMS)(item, others=user, off=off)
     style = Style(how.activation, how.initializer)  # how.l2 is for vectors
-    x = L.Concatenate()([L.Reshape((-1, 1))(ops.stop_gradient(one)) for one in (p, q, L.Multiply()([p, q]))])
+    x = L.Concatenate()([L.Reshape((-1, 1))(one) for one in (p, q, L.Multiply()([p, q]))])
     x = L.Dropout(how.dropout)(x)
     for _ in range(2):
         x = L.Conv1D(how.filters, how.kernel, 2, padding="same", activation=style.activation, **style.kernel())(x)
