@@ -15,6 +15,7 @@ from shared.model import NETWORK, Model, Tensors
 from shared.signature import Tensor
 
 MOST = 3.0  # by which answers are stretched
+AT_ONCE = 8192  # pairs that are answered at once to find by how much
 
 
 class Rater(Model):
@@ -62,21 +63,25 @@ class Rater(Model):
         return self.facts["mean"] + of_user + of_item
 
     def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
-        further = self.facts.get("slope", 1.0) * self.details(outputs, inputs)["further"]
+        further = self.facts.get("slope", 1.0) * self.further(outputs, inputs)
         return {"rating": tf.clip_by_value(self.biased(inputs["user"], inputs["item"]) + further,
                                            *self.facts["range"])}
 
-    def details(self, outputs: tf.Tensor, inputs: Any) -> Tensors:
-        """How far from what biases say: nothing, where one of the two is unknown."""
+    def further(self, outputs: tf.Tensor, inputs: Any) -> tf.Tensor:
+        """How far from what biases say, float32 `[batch]`: nothing, where one of the two is unknown."""
         known = (inputs["user"] > 0) & (inputs["item"] > 0)
-        return {"further": tf.where(known, tf.reshape(outputs, [-1]), 0.0)}
+        return tf.where(known, tf.reshape(outputs, [-1]), 0.0)
 
     def calibrate(self, network: keras.Model, validation: Split,
                   answer: Callable[[list[dict[str, Any]]], Iterator[dict[str, Any]]]) -> dict[str, Any]:
         """By what factor the network's answers fit best: penalties make them too small."""
         user, item, rating = (np.asarray(validation.columns[name]) for name in ("user", "item", "rating"))
-        rows = ({"user": one, "item": other} for one, other in zip(user, item, strict=True))
-        further = np.array([given["further"] for given in answer(list(rows))], np.float64)
+        parts = []
+        for start in range(0, len(user), AT_ONCE):
+            inputs = self.preprocess({name: tf.constant(column[start:start + AT_ONCE])
+                                      for name, column in (("user", user), ("item", item))})
+            parts.append(self.further(network(inputs, training=False), inputs).numpy())
+        further = np.concatenate(parts).astype(np.float64)
         square = float((further ** 2).sum())
         slope = float((further * (rating - self.biased(user, item).numpy())).sum()) / square if square else 1.0
         return {"slope": float(np.clip(slope, 0, MOST))}

@@ -92,7 +92,8 @@ def proven(loop, tmp_path, golden):
     inputs = {"serving_default": {"scores": Tensor((TIMES, CLASSES), "float32")}}
     file.write_bytes(pack(loop.read_bytes(), describe("app", "float32", inputs), facts))
     app = SimpleNamespace(headline=Headline("accuracy"), scorer=lambda facts: AllRight(),
-                          cut=lambda raw, *_: [raw], join=lambda raw, answers, *_: next(answers))
+                          cut=lambda raw, *_: [raw], join=lambda raw, answers, *_: next(answers),
+                          at_once=lambda facts: 256)
     return prove(app, file, "float32", 1.0, {"scores": golden}, Split({"scores": SCORES}), facts, 100.0, True)
 
 
