@@ -18,10 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from apps import APPS
+from benchmarks.fed import fed
 from shared.app import find_app
 from shared.cli.parser import parse
-from shared.training.feed import Feed
-from shared.training.optimizers import optimizer
 
 
 def main() -> None:
@@ -52,12 +51,7 @@ def main() -> None:
 
     def ours():
         model, examples, trainer = made()
-        feed = Feed(model, examples, settings.batch_size, 0, "memory", None)
-        trainer.compile(optimizer(settings, feed.steps), steps_per_execution=min(settings.steps_per_execution,
-                        feed.steps), jit_compile=False, **model.losses())
-        batches = feed.dataset()
-        turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: feed.begin(epoch, 0))
-        return lambda: trainer.fit(batches, verbose=0, callbacks=[turn])
+        return fed(model, trainer, examples, settings)
 
     count, plain_round = plain()
     runs, seconds = {"plain Keras": plain_round, "ours": ours()}, {"plain Keras": [], "ours": []}

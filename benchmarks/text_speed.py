@@ -20,11 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from apps import APPS
+from benchmarks.fed import fed
 from shared.app import find_app
 from shared.cli.parser import parse
 from shared.data.text_bytes import decoded
-from shared.training.feed import Feed
-from shared.training.optimizers import optimizer
 
 
 def main() -> None:
@@ -47,13 +46,7 @@ def main() -> None:
         facts = app.learn_facts(settings, train, dataset)
         model = app.build(settings, facts)
         examples = model.examples(train)
-        network = model.network()
-        trainer = model.trainer(network, examples)
-        feed = Feed(model, examples, settings.batch_size, 0, "memory", None)
-        trainer.compile(optimizer(settings, feed.steps), steps_per_execution=min(10, feed.steps), jit_compile=False,
-                        **model.losses())
-        turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: feed.begin(epoch, 0))
-        trainer.fit(feed.dataset(), epochs=args.epochs, verbose=0, callbacks=[turn])
+        fed(model, model.trainer(model.network(), examples), examples, settings, args.epochs)()
         return time.perf_counter() - begun
 
     def plain() -> float:

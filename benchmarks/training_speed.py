@@ -20,11 +20,10 @@ import numpy as np
 
 import shared.networks.blocks
 from apps import APPS
+from benchmarks.fed import fed
 from shared.app import find_app
 from shared.cli.parser import parse
-from shared.training.feed import Feed
 from shared.training.fit import precision
-from shared.training.optimizers import optimizer
 
 
 def main() -> None:
@@ -55,14 +54,10 @@ def main() -> None:
     def ours(augment):
         own = replace(settings, augment=augment)
         model = app.build(own, facts)
+        examples = model.examples(train)
         with precision(own.precision):
-            network = model.network()
-        feed = Feed(model, model.examples(train), own.batch_size, 0, "memory", None)
-        network.compile(optimizer(own, feed.steps), steps_per_execution=min(own.steps_per_execution, feed.steps),
-                        jit_compile=False, **model.losses())
-        batches = feed.dataset()
-        turn = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: feed.begin(epoch, 0))
-        return lambda: network.fit(batches, epochs=args.epochs, verbose=0, callbacks=[turn])
+            trainer = model.trainer(model.network(), examples)
+        return fed(model, trainer, examples, own, args.epochs)
 
     runs = {"plain Keras": plain(), "ours, augmentation off": ours("none"), "ours, augmentation on": ours("standard")}
     seconds = {name: [] for name in runs}

@@ -13,6 +13,7 @@ from apps.recommend.attributes import Catalogue
 from apps.recommend.baselines import DECAYS, MOST
 from apps.recommend.baselines import LENGTHS as BASELINE_LENGTHS
 from apps.recommend.events import ColumnSettings
+from apps.recommend.histories import joined
 from apps.recommend.names import finder, unknown
 from apps.recommend.report import RankingScorer
 from shared.app import MOST_PIECES, Answer, Answering, App, Raw
@@ -28,6 +29,7 @@ USUAL = 0.9  # share of the histories that are read whole, where nothing is said
 LONGEST, MOST_EXCLUDED = 100, 4096  # items
 SCORES = 1 << 24  # that are held at once, of all people who are answered
 SHOWN = 5  # items of an answer that people are shown
+ATTENDING = ("nextitnet", "two_tower")  # models that --attention goes on top of
 TRAINED = "it has nothing to train: choose nextitnet or caser."
 
 
@@ -88,7 +90,7 @@ class Recommend(App):
     Settings = Settings
     raw = ("history", "exclude")
     headline = Headline("ndcg_at_10")
-    model_class = "apps.recommend.model:Recommender"
+    model_class = "apps.recommend.models:build"
     refused = {"class_weights": "each item is a class of its own; rare ones are learned as they are.",
                "label_smoothing": "what came next is one item.",
                "folds": "people are tested by what they had last: --hold-out says how much of it."}
@@ -97,6 +99,8 @@ class Recommend(App):
 
     def check(self, settings: Any) -> None:
         settings.each_dilation()
+        if settings.attention and settings.model not in ATTENDING:
+            raise UserError(f"--attention means nothing to --model {settings.model}: choose nextitnet or two_tower.")
         if settings.attention and settings.dimension % settings.attention:
             raise UserError(f"--attention {settings.attention} does not divide --dimension {settings.dimension}: give "
                             f"a number of heads that does.")
@@ -113,7 +117,7 @@ class Recommend(App):
         if settings.model in DECAYS and len(dataset.labels) > MOST:
             raise UserError(f"--model {settings.model} keeps a table of all pairs of at most {MOST:,} items, and "
                             f"there are {len(dataset.labels):,}: leave seldom ones out by --core.")
-        whole = data.joined(train)
+        whole = joined(train)
         sizes = np.diff(whole.offsets)
         usual = int(np.clip(-(-np.quantile(sizes, USUAL) // 4) * 4, 4, LONGEST))
         length = settings.length or LENGTHS.get(settings.model, usual)
@@ -121,12 +125,14 @@ class Recommend(App):
         among = any(isinstance(split.columns["exclude"], Ragged) for split in dataset.splits.values())
         room = len(dataset.labels) if among else min(len(dataset.labels), MOST_EXCLUDED)
         counts = np.bincount(whole.values, minlength=len(dataset.labels) + 1)[1:]
-        known, tables = ((attributes.learned(dataset.titles, dataset.attributes, counts))
-                         if settings.model == "two_tower" and isinstance(dataset, Catalogue) else ({}, {}))
-        return Facts({**known, "labels": dataset.labels, "titles": dataset.titles, "length": length,
+        known: tuple[dict, dict] = ({}, {})
+        if settings.model == "two_tower":
+            assert isinstance(dataset, Catalogue)
+            known = attributes.learned(dataset.titles, dataset.attributes, counts)
+        return Facts({**known[0], "labels": dataset.labels, "titles": dataset.titles, "length": length,
                       "exclude": -(-room // 16) * 16, "top": min(settings.top, len(dataset.labels)),
                       "most": settings.top, "read": {name: getattr(settings, name) for name in data.OF_FILE}},
-                     {**tables, "counts": counts.astype(np.int32), "trained_items": whole.values,
+                     {**known[1], "counts": counts.astype(np.int32), "trained_items": whole.values,
                       "trained_offsets": whole.offsets})
 
     def shipped(self, facts: Facts) -> Facts:

@@ -6,32 +6,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from apps.recommend import baselines, towers
-from apps.recommend.data import joined
+from apps.recommend.histories import joined
 from apps.recommend.networks import ENCODED, EVERY_STEP, ITEMS, NETWORKS, Items
 from apps.recommend.sampled import SampledTrainer
-from shared.data.dataset import Ragged, Split
+from apps.recommend.windows import stretches, windows
+from shared.data.dataset import Split
 from shared.data.stateless import uniform
 from shared.model import NETWORK, Model, Signature, Tensors
 from shared.networks.blocks import Style
 from shared.signature import Tensor
 
 SCORED = 256  # items that the signature `score` takes at once
-
-
-@keras.saving.register_keras_serializable("pocketconv")
-class Scale(keras.layers.Layer):
-    """Scores times a number that is learned, so that they become probabilities."""
-
-    def build(self, shape: Any) -> None:
-        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
-        self.built = True
-
-    def call(self, x: Any) -> Any:
-        return x * self.scale
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
 
 
 class Recommender(Model):
@@ -44,12 +29,9 @@ class Recommender(Model):
         return len(self.facts["labels"])
 
     @property
-    def learns(self) -> bool:
-        return self.settings.model in NETWORKS
-
-    @property
-    def towers(self) -> bool:
-        return self.settings.model == "two_tower"
+    def every_step(self) -> bool:
+        """Whether the network gives a vector at each step of the history."""
+        return self.settings.model in EVERY_STEP
 
     @property
     def inputs(self) -> dict[str, Tensor]:
@@ -60,15 +42,7 @@ class Recommender(Model):
         history, exclude = raw["history"], raw["exclude"]
         # What is no item of the catalogue is none.
         history, exclude = (tf.where((ids > 0) & (ids <= self.count), ids, 0) for ids in (history, exclude))
-        made = {"items": history, "excluded": tf.concat([history, exclude], 1)}
-        if not self.learns:
-            made["recent"] = self.spread(history, baselines.DECAYS[self.settings.model])
-        return made
-
-    def spread(self, items: tf.Tensor, decay: float) -> tf.Tensor:
-        """How much each item of the catalogue counts that is in a history, the last one 1."""
-        weights = tf.constant(baselines.weights(items.shape[1], decay))
-        return self.scattered(items, tf.where(items > 0, weights[None], 0.0))
+        return {"items": history, "excluded": tf.concat([history, exclude], 1)}
 
     def scattered(self, items: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
         """Sums of values by item, `[n, 1 + count]`."""
@@ -76,34 +50,27 @@ class Recommender(Model):
         places = tf.stack([rows, items], -1)
         return tf.scatter_nd(places, values, tf.stack([tf.shape(items)[0], self.count + 1]))
 
-    def network(self) -> keras.Model:
+    def network_inputs(self) -> dict[str, Any]:
         steps = {"items": self.facts["length"], "excluded": None}  # the network does not read the last
-        inputs = {name: keras.Input([size], dtype="int32", name=name) for name, size in steps.items()}
-        if not self.learns:
-            inputs["recent"] = keras.Input([self.count + 1], name="recent")
-            votes = keras.layers.Dense(self.count + 1, name="table", trainable=False)(inputs["recent"])
-            return keras.Model(inputs, Scale(name="scale")(votes), name=NETWORK)
-        style = Style.of(self.settings)
-        table = (towers.Towers(inputs["items"], self.facts, self.settings, style) if self.towers else
-                 Items(self.count, self.settings.dimension, name=ITEMS))
+        return {name: keras.Input([size], dtype="int32", name=name) for name, size in steps.items()}
+
+    def table(self, items: Any, style: Style) -> Any:
+        """What gives items their vectors, and vectors their scores, see `networks.Items`."""
+        return Items(self.count, self.settings.dimension, name=ITEMS)
+
+    def network(self) -> keras.Model:
+        inputs, style = self.network_inputs(), Style.of(self.settings)
+        table = self.table(inputs["items"], style)
         encoded = NETWORKS[self.settings.model](inputs["items"], table, self.settings, style)
-        last = encoded if self.settings.model not in EVERY_STEP else encoded[:, -1]
-        return keras.Model(inputs, table(last, score=True), name=NETWORK)
+        return keras.Model(inputs, table(encoded[:, -1] if self.every_step else encoded, score=True), name=NETWORK)
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
-        """One that scores at every step of a history, where the network can; a table for what is not trained."""
-        if not self.learns:
-            histories = Ragged(self.facts["trained_items"], self.facts["trained_offsets"])
-            network.get_layer("table").set_weights(baselines.table(self.settings.model, histories, self.count))
-            return network
+        """One that scores at every step of a history, where the network can."""
+        encoded, table = network.get_layer(ENCODED).output, network.get_layer(ITEMS)
         if self.settings.loss != "softmax":
-            return SampledTrainer(network.input, network.get_layer(ENCODED).output, network.get_layer(ITEMS),
-                                  self.settings.loss, self.facts["counts"], self.settings.negatives)
-        if self.settings.model not in EVERY_STEP:
-            return network
-        if self.towers:
-            return towers.trainer(network, self.facts["counts"])
-        return keras.Model(network.input, network.get_layer(ITEMS)(network.get_layer(ENCODED).output, score=True))
+            return SampledTrainer(network.input, encoded, table, self.settings.loss, self.facts["counts"],
+                                  self.settings.negatives)
+        return keras.Model(network.input, table(encoded, score=True)) if self.every_step else network
 
     def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
         scores, chances = self.ranked(outputs, inputs["excluded"])
@@ -122,9 +89,6 @@ class Recommender(Model):
 
     def signatures(self, network: keras.Model) -> dict[str, Signature]:
         """With `score`: probabilities of given items, `items` int32 `[SCORED]`, 0 where there are fewer."""
-        if self.towers:
-            network.get_layer(towers.TOWER).fixed = towers.vectors_of(network)
-
         def score(raw: Tensors) -> Tensors:
             with tf.name_scope("preprocess"):
                 inputs = self.preprocess(raw)
@@ -140,18 +104,11 @@ class Recommender(Model):
         items = np.arange(len(examples["history"]) * SCORED, dtype=np.int32) % self.count + 1
         return {**super().ranges(network, examples), "score": {**examples, "items": items.reshape(-1, SCORED)}}
 
-    def carried(self, layer: keras.Layer, origin: keras.Layer, source: Model) -> list[np.ndarray] | None:
-        if self.towers:
-            return towers.carried(layer, origin, self.facts, source.facts)
-        return super().carried(layer, origin, source)
-
     def examples(self, train: Split) -> Split:
         """Stretches of histories, somewhat longer than the network reads, of which training takes another part each
         epoch; or, for networks that answer once a history, one for each item that came next."""
         length, ahead, whole = self.facts["length"], self.settings.ahead, joined(train)
-        if not self.learns:
-            return Split({"window": windows(whole, length, ahead, last=True)})
-        if self.settings.model in EVERY_STEP:
+        if self.every_step:
             window, slack = stretches(whole, length, ahead)
             return Split({"window": window, "slack": slack})
         return Split({"window": windows(whole, length, ahead)})
@@ -173,7 +130,7 @@ class Recommender(Model):
         return {"history": history, "next": following, "exclude": history[:, :1]}  # nothing more than is in it
 
     def target(self, columns: Tensors) -> tf.Tensor:
-        return columns["next"] if self.settings.model in EVERY_STEP else columns["next"][:, -1]
+        return columns["next"] if self.every_step else columns["next"][:, -1]
 
     def weight(self, columns: Tensors) -> tf.Tensor:
         return tf.cast(self.target(columns) > 0, tf.float32)
@@ -182,12 +139,12 @@ class Recommender(Model):
         return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True,
                                                                    reduction="mean_with_sample_weight")}
 
+    def vectors(self, network: keras.Model) -> np.ndarray:
+        """Of all items, `[1 + items, dimension]`."""
+        return network.get_layer(ITEMS).get_weights()[0]
+
     def embeddings(self, network: keras.Model) -> dict[str, tuple[list[str], np.ndarray]]:
-        if not self.learns:
-            return {}
-        if self.towers:
-            return {"items": (list(self.facts["titles"]), towers.vectors_of(network)[1:])}
-        return {"items": (list(self.facts["titles"]), network.get_layer(ITEMS).get_weights()[0][1:])}
+        return {"items": (list(self.facts["titles"]), self.vectors(network)[1:])}
 
 
 def whole_number(keys: tf.Tensor, stream: int, shape: tuple[int, ...], below: Any) -> tf.Tensor:
@@ -200,32 +157,3 @@ def reordered(window: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:
     at = tf.cast(tf.range(window.shape[1]), tf.float32)[None] + tf.where(window > 0, moved, 0.0)
     after = tf.where(tf.cumsum(tf.cast(window > 0, tf.int32), 1, reverse=True) == 0, 1e9, at)  # padding at the end
     return tf.gather(window, tf.argsort(after, 1, stable=True), axis=1, batch_dims=1)
-
-
-def windows(whole: Ragged, length: int, ahead: int = 1, last: bool = False) -> np.ndarray:
-    """The `length` items that lead to each item, it, and the `ahead - 1` that follow, padded: int32
-    `[n, length + ahead]`; only to the last of each history where said."""
-    starts, ends = (np.repeat(bound, np.diff(whole.offsets)) for bound in (whole.offsets[:-1], whole.offsets[1:]))
-    at = np.arange(len(whole.values))
-    if last:
-        starts, ends, at = whole.offsets[:-1], whole.offsets[1:], whole.offsets[1:] - 1
-    return places(whole, at[:, None] + np.arange(-length, ahead), starts[:, None], ends[:, None])
-
-
-def stretches(whole: Ragged, length: int, ahead: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Stretches of each history, int32 `[n, length + most + ahead]`, and how many places the first of their parts of
-    `length + ahead` may be moved, int32 `[n]`, at most `most`. However each is cut, every item comes next in one."""
-    most = length // 4
-    step = length - most
-    counts = np.maximum(0, -(-(np.diff(whole.offsets) - length) // step)) + 1
-    starts, ends = np.repeat(whole.offsets[:-1], counts), np.repeat(whole.offsets[1:], counts)
-    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    first = starts + number * step - 1  # nothing comes before the first item
-    window = places(whole, first[:, None] + np.arange(length + most + ahead), starts[:, None], ends[:, None])
-    return window, np.where(number > 0, most, 0).astype(np.int32)
-
-
-def places(whole: Ragged, at: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Items at places of a history, 0 where it has none."""
-    inside = (at >= starts) & (at < ends)
-    return np.where(inside, whole.values[np.clip(at, 0, len(whole.values) - 1)], 0).astype(np.int32)

@@ -6,8 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from apps.recommend.model import Recommender
 from apps.recommend.networks import ENCODED, ITEMS
+from shared.data.dataset import Split
 from shared.facts import Facts
+from shared.model import Model, Signature
 from shared.networks.blocks import Style
 from shared.networks.words import MaxOverTime, MeanOverTime, Used, embedding
 
@@ -170,17 +173,6 @@ class Without(keras.layers.Layer):
         return input_shape
 
 
-def trainer(network: keras.Model, counts: np.ndarray) -> keras.Model:
-    """The network with scores at every step of a history, of the items alone that training has.
-
-    Args:
-        counts: how often each stands in training, `[items]`.
-    """
-    encoded, vectors = (network.get_layer(name).output for name in (ENCODED, TOWER))
-    scores = network.get_layer(ITEMS)(encoded, vectors)
-    return keras.Model(network.input, Without(np.concatenate([[False], counts > 0]))(scores))
-
-
 def vectors_of(network: keras.Model) -> np.ndarray:
     """What the item tower makes of each item, float32 `[1 + items, dimension]`."""
     tower = keras.Model(network.input, network.get_layer(TOWER).output)
@@ -188,17 +180,35 @@ def vectors_of(network: keras.Model) -> np.ndarray:
                                        for name, spec in network.input.items()}))
 
 
-def carried(layer: keras.Layer, origin: keras.Layer, own: Facts, other: Facts) -> list[np.ndarray] | None:
-    """See `Model.carried`: vectors go with their words, values and items, whatever their numbers."""
-    if isinstance(layer, Stored):
-        return layer.get_weights()
-    of = {"words": "words", "attribute_values": "attribute_values", TOWER: "labels"}.get(layer.name)
-    if of is None:
-        weights = origin.get_weights()
-        return weights if [w.shape for w in weights] == [tuple(w.shape) for w in layer.weights] else None
-    [table], [old] = layer.get_weights(), origin.get_weights()
-    place = {name: row for row, name in enumerate(other[of], 1)}
-    for row, name in enumerate(own[of], 1):
-        if name in place and table.shape[1] == old.shape[1]:
-            table[row] = old[place[name]]
-    return [table]
+class TwoTower(Recommender):
+    """Facts: `item_words` and `item_values` of all items, `words` and `attribute_values`, see `attributes.learned`."""
+
+    def table(self, items: Any, style: Style) -> Any:
+        return Towers(items, self.facts, self.settings, style)
+
+    def trainer(self, network: keras.Model, train: Split) -> keras.Model:
+        """The network with scores at every step of a history, of the items alone that training has."""
+        encoded, vectors = (network.get_layer(name).output for name in (ENCODED, TOWER))
+        scores = network.get_layer(ITEMS)(encoded, vectors)
+        return keras.Model(network.input, Without(np.concatenate([[False], self.facts["counts"] > 0]))(scores))
+
+    def signatures(self, network: keras.Model) -> dict[str, Signature]:
+        network.get_layer(TOWER).fixed = vectors_of(network)
+        return super().signatures(network)
+
+    def carried(self, layer: keras.Layer, origin: keras.Layer, source: Model) -> list[np.ndarray] | None:
+        """Vectors go with their words, values and items, whatever their numbers."""
+        if isinstance(layer, Stored):
+            return layer.get_weights()
+        of = {"words": "words", "attribute_values": "attribute_values", TOWER: "labels"}.get(layer.name)
+        if of is None:
+            return super().carried(layer, origin, source)
+        [table], [old] = layer.get_weights(), origin.get_weights()
+        place = {name: row for row, name in enumerate(source.facts[of], 1)}
+        for row, name in enumerate(self.facts[of], 1):
+            if name in place and table.shape[1] == old.shape[1]:
+                table[row] = old[place[name]]
+        return [table]
+
+    def vectors(self, network: keras.Model) -> np.ndarray:
+        return vectors_of(network)

@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import recommend_tables
 import tensorflow as tf
+from recommend_tables import APP, loaded, rows_of
 from sklearn.metrics.pairwise import cosine_similarity
 
 from apps.recommend import attributes, cold, towers
-from apps.recommend.app import Recommend, Settings, raw_of
-from apps.recommend.data import joined
+from apps.recommend.app import Settings, raw_of
+from apps.recommend.histories import joined
 from shared.errors import UserError
 from shared.evaluation.answering import answering
 from shared.evaluation.predictors import TFLitePredictor
@@ -19,13 +21,11 @@ from shared.files import write_atomically
 from shared.metadata import pack
 from shared.training.fit import predict_with
 
-APP = Recommend()
 GENRES = ("war", "love", "crime")
 
 
 def written(path, rows, first="user,item,time,title,genres"):
-    path.write_text("\n".join([first, *rows, ""]), encoding="utf-8")
-    return path
+    return recommend_tables.written(path, rows, first + "\n")
 
 
 def of_taste(people=60, items=30, seed=0):
@@ -36,30 +36,14 @@ def of_taste(people=60, items=30, seed=0):
             for time, item in enumerate(random.permutation(np.arange(person % 3, items, 3)))]
 
 
-def loaded(path, **options):
-    return APP.dataset(Settings(data=str(path), **options))
-
-
 def built(path, **options):
-    keras.utils.set_random_seed(1)
-    how = Settings(data=str(path), **{"model": "two_tower", "hold_out": "items", "dimension": 8, "dilations": "1,2",
-                                      "length": 8, "top": 10, **options})
-    dataset = APP.dataset(how)
-    facts = APP.learn_facts(how, dataset.splits["train"], dataset)
-    model = APP.build(how, facts)
-    examples = model.examples(dataset.splits["train"])
-    network = model.network()
-    return model, network, model.trainer(network, examples), examples, dataset
+    return recommend_tables.built(path, **{"model": "two_tower", "hold_out": "items", "length": 8, **options})
 
 
 def prepared(model, examples):
     columns = model.augment_raw({name: tf.constant(column) for name, column in examples.columns.items()},
                                 tf.cast(tf.range(len(examples)), tf.uint32))
     return model.preprocess(columns), model.target(columns), model.weight(columns)
-
-
-def rows_of(column):
-    return [column.row(row).tolist() for row in range(len(column))]
 
 
 # Attributes
