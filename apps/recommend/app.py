@@ -51,7 +51,8 @@ class Settings(ColumnSettings):
     model: Literal["nextitnet", "caser", "two_tower", "markov", "cosine", "popularity"] = setting(
         "nextitnet", "nextitnet (dilated causal convolutions), caser (the last items as a picture), two_tower "
         "(nextitnet over what is known of items: ranks those too that nobody had); to compare with, "
-        "untrained: markov (what followed what), cosine (what the same people had), popularity")
+        "untrained: markov (what followed what), cosine (what the same people had), popularity. Ratings: "
+        "`pocketconv rate`")
     length: int = setting(0, f"last items of a history that are read [as most need, at most {LONGEST}; caser 9]",
                           at_least=0, at_most=2048)
     dimension: int = setting(64, "numbers of an item's vector", at_least=2, at_most=1024)
