@@ -15,6 +15,7 @@ from shared.signature import Tensor
 
 Tensors = dict[str, tf.Tensor]
 NETWORK = "network"  # name of the served network; exported int8 files are integer inside this scope only
+FLOAT = "float_"  # layers whose names begin so stay float in int8 files of models without loops
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ class Model(ABC):
             examples: of `serving_default`.
         """
         return {"serving_default": examples}
+
+    def for_int8(self, network: keras.Model) -> keras.Model:
+        """The network that the int8 file is made of (without loops), where another form rounds less: the same weights
+        and answers, computed in another way."""
+        return network
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
         """What `fit` trains, not yet compiled: the network itself, or a model built round its variables.

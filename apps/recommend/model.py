@@ -12,7 +12,7 @@ from apps.recommend.sampled import SampledTrainer
 from apps.recommend.windows import stretches, windows
 from shared.data.dataset import Split
 from shared.data.stateless import uniform
-from shared.model import NETWORK, Model, Signature, Tensors
+from shared.model import FLOAT, NETWORK, Model, Signature, Tensors
 from shared.networks.blocks import Style
 from shared.signature import Tensor
 
@@ -62,7 +62,14 @@ class Recommender(Model):
         inputs, style = self.network_inputs(), Style.of(self.settings)
         table = self.table(inputs["items"], style)
         encoded = NETWORKS[self.settings.model](inputs["items"], table, self.settings, style)
-        return keras.Model(inputs, table(encoded[:, -1] if self.every_step else encoded, score=True), name=NETWORK)
+        if self.every_step:
+            last = keras.layers.Cropping1D((self.facts["length"] - 1, 0), name=f"{FLOAT}step")(encoded)
+            encoded = keras.layers.Reshape((self.settings.dimension,), name=f"{FLOAT}last")(last)
+        return keras.Model(inputs, self.outputs(encoded, table), name=NETWORK)
+
+    def outputs(self, encoded: Any, table: Any) -> dict[str, Any]:
+        """What the network gives, of a vector of the history."""
+        return {"scores": table(encoded, score=True), "encoded": encoded}
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
         """One that scores at every step of a history, where the network can."""
@@ -70,22 +77,38 @@ class Recommender(Model):
         if self.settings.loss != "softmax":
             return SampledTrainer(network.input, encoded, table, self.settings.loss, self.facts["counts"],
                                   self.settings.negatives)
-        return keras.Model(network.input, table(encoded, score=True)) if self.every_step else network
+        return keras.Model(network.input, table(encoded, score=True) if self.every_step else network.output["scores"])
 
-    def postprocess(self, outputs: tf.Tensor, inputs: Any, network: keras.Model) -> Tensors:
-        scores, chances = self.ranked(outputs, inputs["excluded"])
-        _, items = tf.math.top_k(scores, self.facts["top"])
-        best = tf.gather(chances, items, batch_dims=1)
+    def postprocess(self, outputs: Tensors, inputs: Any, network: keras.Model) -> Tensors:
+        allowed, scores = self.allowed(outputs["scores"], inputs["excluded"])
+        # Scores of an int8 file have 256 steps, and tie: those of the first items are counted again.
+        _, near = tf.math.top_k(scores, min(2 * self.facts["top"], self.count + 1))
+        chances = self.chances(outputs, allowed, scores, near, network)
+        _, order = tf.math.top_k(chances, self.facts["top"])
+        items, best = (tf.gather(values, order, batch_dims=1) for values in (near, chances))
         return {"items": tf.where(best > 0, items, -1), "scores": best}
 
-    def ranked(self, outputs: tf.Tensor, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores by which items are ordered, and their probabilities, of excluded ones 0: `[n, 1 + count]`."""
+    def allowed(self, scores: tf.Tensor, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Which items are not excluded, bool `[n, 1 + count]`, and scores that have the others last."""
         had = self.scattered(excluded, tf.ones_like(excluded)) > 0
         allowed = ~(had | (tf.range(self.count + 1)[None] == 0))
         # Just below all others, not far: the scores of an int8 file would have to reach down to it.
-        scores = tf.where(allowed, outputs, tf.reduce_min(outputs, 1, keepdims=True) - 1)
-        chances = tf.exp(scores - tf.reduce_max(scores, 1, keepdims=True)) * tf.cast(allowed, tf.float32)
-        return scores, chances / tf.reduce_sum(chances, 1, keepdims=True)
+        return allowed, tf.where(allowed, scores, tf.reduce_min(scores, 1, keepdims=True) - 1)
+
+    def chances(self, outputs: Tensors, allowed: tf.Tensor, scores: tf.Tensor, items: tf.Tensor,
+                network: keras.Model) -> tf.Tensor:
+        """Probabilities of `items`, `[n, k]`, by all scores and their own ones, scored again; excluded ones have 0."""
+        most = tf.reduce_max(scores, 1, keepdims=True)
+        total = tf.reduce_sum(tf.exp(scores - most) * tf.cast(allowed, tf.float32), 1, keepdims=True)
+        own = tf.exp(self.scored(outputs, items, network) - most) / tf.maximum(total, 1e-30)
+        return tf.where(tf.gather(allowed, items, batch_dims=1), tf.minimum(own, 1.0), 0.0)
+
+    def scored(self, outputs: Tensors, items: tf.Tensor, network: keras.Model) -> tf.Tensor:
+        """Scores of `items`, `[n, k]`, in float: products of what the network made of histories, and their vectors."""
+        table = network.get_layer(ITEMS)
+        with tf.name_scope(NETWORK):  # looked up in integers
+            vectors = table(items)
+        return tf.reduce_sum(vectors * outputs["encoded"][:, None], 2) + tf.gather(table.bias, items)
 
     def signatures(self, network: keras.Model) -> dict[str, Signature]:
         """With `score`: probabilities of given items, `items` int32 `[SCORED]`, 0 where there are fewer."""
@@ -94,15 +117,22 @@ class Recommender(Model):
                 inputs = self.preprocess(raw)
             outputs = network(inputs, training=False)
             with tf.name_scope("postprocess"):
-                _, chances = self.ranked(outputs, inputs["excluded"])
                 items = tf.where((raw["items"] > 0) & (raw["items"] <= self.count), raw["items"], 0)
-                return {"scores": tf.gather(chances, items, batch_dims=1)}
+                return {"scores": self.chances(outputs, *self.allowed(outputs["scores"], inputs["excluded"]), items,
+                                               network)}
         return {**super().signatures(network),
                 "score": Signature(score, {**self.inputs, "items": Tensor((SCORED,), "int32")})}
 
     def ranges(self, network: keras.Model, examples: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
         items = np.arange(len(examples["history"]) * SCORED, dtype=np.int32) % self.count + 1
         return {**super().ranges(network, examples), "score": {**examples, "items": items.reshape(-1, SCORED)}}
+
+    def for_int8(self, network: keras.Model) -> keras.Model:
+        """With vectors that are rounded item by item."""
+        copy = self.network()
+        copy.set_weights(network.get_weights())
+        copy.get_layer(ITEMS).round_by_row(self.vectors(copy))
+        return copy
 
     def examples(self, train: Split) -> Split:
         """Stretches of histories, somewhat longer than the network reads, of which training takes another part each

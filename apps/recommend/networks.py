@@ -4,20 +4,50 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from shared.layers.causal_padding import CausalPadding
+from shared.model import FLOAT
 from shared.networks.blocks import Style, convolution
 from shared.networks.words import Used
 
 L = keras.layers
 ops = keras.ops
-ITEMS, ENCODED = "table", "encoded"  # names of layers: the table, and what is compared with its rows
+ITEMS, ENCODED = "table", f"{FLOAT}encoded"  # names of layers: the table, and what is compared with its rows
+
+
+class Vectors(keras.layers.Layer):
+    """What gives items their vectors, and vectors their likeness to each item's, by a table `[1 + items, dimension]`.
+
+    Attributes:
+        by_row: the table, each row over its largest number, and those numbers, for int8 files: eight bits for the
+            whole table would leave few to the rows of small numbers, which are most.
+    """
+
+    by_row: tuple[np.ndarray, np.ndarray] | None = None
+
+    def round_by_row(self, table: np.ndarray) -> None:
+        most = np.maximum(np.abs(table).max(1, keepdims=True), 1e-9)
+        self.by_row = table / most, most
+
+    def rows(self, items: Any, table: Any) -> Any:
+        """Items, int32 `[..., t]`, to vectors `[..., t, dimension]`."""
+        if self.by_row is None:
+            return ops.take(table, items, 0)
+        rows, most = self.by_row
+        rows = ops.take(rows, items, 0)
+        with keras.name_scope(f"{FLOAT}rows"):
+            return rows * ops.take(most, items, 0)
+
+    def likeness(self, x: Any, table: Any) -> Any:
+        """Vectors `[..., dimension]` to scores `[..., 1 + items]`."""
+        return ops.matmul(x, ops.transpose(ops.convert_to_tensor(table)))
 
 
 @keras.saving.register_keras_serializable("pocketconv")
-class Items(keras.layers.Layer):
-    """A table of vectors that gives items theirs, and vectors their likeness to each item's: one table for both
-    (Press and Wolf 2017, https://arxiv.org/abs/1608.05859).
+class Items(Vectors):
+    """A table that is learned, one for both uses (Press and Wolf 2017, https://arxiv.org/abs/1608.05859), and what is
+    added to each item's score.
 
     Args:
         count: items; numbers are from 1 on, and 0 is none of them.
@@ -37,9 +67,7 @@ class Items(keras.layers.Layer):
     def call(self, x: Any, score: bool = False) -> Any:
         """Items, int32 `[n, t]`, to vectors `[n, t, dimension]`; or with `score` vectors `[..., dimension]` to scores
         `[..., 1 + count]`."""
-        if score:
-            return ops.matmul(x, ops.transpose(ops.convert_to_tensor(self.table))) + self.bias
-        return ops.take(self.table, x, 0)
+        return self.likeness(x, self.table) + self.bias if score else self.rows(x, self.table)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"count": self.count, "dimension": self.dimension}
@@ -49,18 +77,20 @@ def nextitnet(items: Any, table: Items, settings: Any, style: Style) -> Any:
     """Dilated causal convolutions with shortcuts (NextItNet: Yuan et al. 2019, https://arxiv.org/abs/1808.05163): a
     vector at each step, of what came until then; with `--attention` each looks back at all before it besides."""
     used = L.Reshape((-1, 1, 1))(Used()(items))
-    x = L.Multiply()([L.Reshape((-1, 1, settings.dimension))(table(items)), used])
+    x = L.Multiply(name=f"{FLOAT}used")([L.Reshape((-1, 1, settings.dimension), name=f"{FLOAT}picture")(table(items)),
+                                        used])
     x = L.Dropout(settings.dropout)(x)
-    for rate in settings.each_dilation():
+    for place, rate in enumerate(settings.each_dilation()):
         y = CausalPadding((settings.kernel - 1) * rate)(x)
         y = L.Conv2D(settings.dimension, (settings.kernel, 1), dilation_rate=(rate, 1), padding="valid",
                      activation=style.activation, **style.kernel())(y)
-        x = L.Add()([x, L.Dropout(settings.dropout)(y)])
-    x = L.Reshape((-1, settings.dimension))(L.Dense(settings.dimension, **style.kernel())(x))
+        x = L.Add(name=f"{FLOAT}sum_{place}")([x, L.Dropout(settings.dropout)(y)])
+    x = L.Dense(settings.dimension, name=f"{FLOAT}dense", **style.kernel())(x)
+    x = L.Reshape((-1, settings.dimension), name=f"{FLOAT}steps")(x)
     if settings.attention:
         looked = L.MultiHeadAttention(settings.attention, settings.dimension // settings.attention,
                                       dropout=settings.dropout)(x, x, use_causal_mask=True)
-        x = L.Add()([x, looked])
+        x = L.Add(name=f"{FLOAT}sum")([x, looked])
     return L.Identity(name=ENCODED)(x)
 
 

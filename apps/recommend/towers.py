@@ -5,12 +5,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from apps.recommend.model import Recommender
-from apps.recommend.networks import ENCODED, ITEMS
+from apps.recommend.networks import ENCODED, ITEMS, Vectors
 from shared.data.dataset import Split
 from shared.facts import Facts
-from shared.model import Model, Signature
+from shared.model import NETWORK, Model, Signature, Tensors
 from shared.networks.blocks import Style
 from shared.networks.words import MaxOverTime, MeanOverTime, Used, embedding
 
@@ -92,25 +93,12 @@ class ItemVectors(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("pocketconv")
-class Likeness(keras.layers.Layer):
-    """Vectors `[..., dimension]` and those of all items, `[1 + items, dimension]`, to scores `[..., 1 + items]`."""
+class Made(Vectors):
+    """Vectors by a table `[1 + items, dimension]` that other layers made."""
 
-    def call(self, x: Any, vectors: Any) -> Any:
-        return ops.matmul(x, ops.transpose(vectors))
-
-    def compute_output_shape(self, x_shape: Any, vectors_shape: Any) -> Any:
-        return (*x_shape[:-1], vectors_shape[0])
-
-
-@keras.saving.register_keras_serializable("pocketconv")
-class Look(keras.layers.Layer):
-    """The rows of a table, `[n, dimension]`, that ids `[..., t]` name: `[..., t, dimension]`."""
-
-    def call(self, ids: Any, table: Any) -> Any:
-        return ops.take(table, ids, 0)
-
-    def compute_output_shape(self, ids_shape: Any, table_shape: Any) -> Any:
-        return (*ids_shape, table_shape[-1])
+    def call(self, x: Any, table: Any, score: bool = False) -> Any:
+        """Items `[..., t]` to vectors `[..., t, dimension]`; with `score` vectors to scores `[..., 1 + items]`."""
+        return self.likeness(x, table) if score else self.rows(x, table)
 
 
 class Towers:
@@ -125,10 +113,10 @@ class Towers:
 
     def __init__(self, items: Any, facts: Facts, settings: Any, style: Style):
         tower = item_tower(items, facts, settings, style)
-        self.vectors = ItemVectors(settings.unknown_items, name=TOWER)(tower)
+        self.vectors, self.made = ItemVectors(settings.unknown_items, name=TOWER)(tower), Made(name=ITEMS)
 
     def __call__(self, x: Any, score: bool = False) -> Any:
-        return Likeness(name=ITEMS)(x, self.vectors) if score else Look()(x, self.vectors)
+        return self.made(x, self.vectors, score=score)
 
 
 def item_tower(anchor: Any, facts: Facts, settings: Any, style: Style) -> Any:
@@ -189,7 +177,7 @@ class TwoTower(Recommender):
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
         """The network with scores at every step of a history, of the items alone that training has."""
         encoded, vectors = (network.get_layer(name).output for name in (ENCODED, TOWER))
-        scores = network.get_layer(ITEMS)(encoded, vectors)
+        scores = network.get_layer(ITEMS)(encoded, vectors, score=True)
         return keras.Model(network.input, Without(np.concatenate([[False], self.facts["counts"] > 0]))(scores))
 
     def signatures(self, network: keras.Model) -> dict[str, Signature]:
@@ -209,6 +197,14 @@ class TwoTower(Recommender):
             if name in place and table.shape[1] == old.shape[1]:
                 table[row] = old[place[name]]
         return [table]
+
+    def outputs(self, encoded: Any, table: Any) -> dict[str, Any]:
+        return {**super().outputs(encoded, table), "vectors": table.vectors}
+
+    def scored(self, outputs: Tensors, items: tf.Tensor, network: keras.Model) -> tf.Tensor:
+        with tf.name_scope(NETWORK):
+            vectors = network.get_layer(ITEMS)(items, outputs["vectors"])
+        return tf.reduce_sum(vectors * outputs["encoded"][:, None], 2)
 
     def vectors(self, network: keras.Model) -> np.ndarray:
         return vectors_of(network)

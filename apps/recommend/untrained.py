@@ -44,11 +44,17 @@ class Untrained(Recommender):
     def network(self) -> keras.Model:
         inputs = {**self.network_inputs(), "recent": keras.Input([self.count + 1], name="recent")}
         votes = keras.layers.Dense(self.count + 1, name="table", trainable=False)(inputs["recent"])
-        return keras.Model(inputs, Scale(name="scale")(votes), name=NETWORK)
+        return keras.Model(inputs, {"scores": Scale(name="scale")(votes)}, name=NETWORK)
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
         histories = Ragged(self.facts["trained_items"], self.facts["trained_offsets"])
         network.get_layer("table").set_weights(baselines.table(self.settings.model, histories, self.count))
+        return keras.Model(network.input, network.output["scores"])
+
+    def scored(self, outputs: Tensors, items: tf.Tensor, network: keras.Model) -> tf.Tensor:
+        return tf.gather(outputs["scores"], items, batch_dims=1)
+
+    def for_int8(self, network: keras.Model) -> keras.Model:
         return network
 
     def examples(self, train: Split) -> Split:

@@ -47,7 +47,7 @@ def operations(path: Path) -> dict[str, int]:
 def _convert_here(saved_model: str, variant: str, calibration: str | None = None) -> bytes:
     import tensorflow as tf
 
-    from shared.model import NETWORK
+    from shared.model import FLOAT, NETWORK
 
     def converter() -> Any:
         made = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=_keys(saved_model))
@@ -78,7 +78,7 @@ def _convert_here(saved_model: str, variant: str, calibration: str | None = None
     from ai_edge_litert.interpreter import Interpreter
     plain = Interpreter(model_content=converter().convert())
     outside = [tensor["name"] for graph in range(plain.num_subgraphs()) for tensor in plain.get_tensor_details(graph)
-               if NETWORK not in tensor["name"]]
+               if NETWORK not in tensor["name"] or f"/{FLOAT}" in tensor["name"]]
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=outside)
     debugger = tf.lite.experimental.QuantizationDebugger(converter=made, debug_dataset=examples, debug_options=options)
     return debugger.get_nondebug_quantized_model()

@@ -113,17 +113,17 @@ def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[s
     columns = {name: np.stack([piece[name] for piece in ranges]) for name in model.inputs}
     calibration.write_bytes(arrays_to_bytes({f"{key}/{name}": column for key, given in model.ranges(
         network, columns).items() for name, column in given.items()}))
-    if model.loops and "int8" in variants:
+    if "int8" in variants:
         batches = (model.preprocess({name: tf.constant(column[row:row + 32]) for name, column in columns.items()})
                    for row in range(0, len(ranges), 32))
-        write_saved_model(model, fake_quantized(network, batches), rounded, app.name, facts, batch)
+        integer = fake_quantized(network, batches) if model.loops else model.for_int8(network)
+        write_saved_model(model, integer, rounded, app.name, facts, batch)
     files = {variant: folder / f"{app.name}-{variant}.tflite" for variant in variants}
     tell(f"Converting to {', '.join(variants)}.")
     with ThreadPoolExecutor(2) as pool, progress("converting", len(variants)) as advance:
         def one(variant: str) -> str | None:
-            own = variant == "int8" and model.loops
-            reason = convert(rounded if own else folder / "saved_model", variant, files[variant],
-                             None if own else calibration)
+            source = rounded if variant == "int8" else folder / "saved_model"
+            reason = convert(source, variant, files[variant], None if model.loops else calibration)
             advance(1)
             return reason
         reasons = dict(zip(variants, pool.map(one, variants), strict=True))

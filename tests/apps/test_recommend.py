@@ -11,7 +11,10 @@ from apps.recommend.asking import by_scores, explained
 from apps.recommend.model import SCORED
 from shared.errors import UserError
 from shared.evaluation.answering import answering
+from shared.export.convert import convert, operations
+from shared.export.saved_model import write_saved_model
 from shared.facts import Facts
+from shared.files import arrays_to_bytes
 from shared.training.fit import predict_with
 
 # Networks
@@ -50,7 +53,7 @@ def test_answers_are_all_items_ranked_without_what_one_had(tmp_path, model):
     made, network, _, _, dataset = built(written(tmp_path / "t.csv", some()), model=model)
     raw = {"history": np.array([[0, 3, 1, 7]], np.int32), "exclude": np.array([[0] * 15 + [5]], np.int32)}
     inputs = made.preprocess({name: tf.constant(ids) for name, ids in raw.items()})
-    scores = network(inputs).numpy()[0]
+    scores = network(inputs)["scores"].numpy()[0]
     given = {name: value.numpy()[0] for name, value in made.pipeline(network)(
         {name: tf.constant(ids) for name, ids in raw.items()}).items()}
     scores[[0, 1, 3, 5, 7]] = -np.inf
@@ -73,6 +76,37 @@ def test_long_histories_and_numbers_that_are_no_items_are_taken(tmp_path):
     plain = {**beyond, "history": tf.constant([[0, 0, 1, 2]])}
     for name, value in made.pipeline(network)(beyond).items():
         np.testing.assert_array_equal(value, made.pipeline(network)(plain)[name])
+
+
+@pytest.mark.parametrize("model", ["nextitnet", "caser", "two_tower"])
+def test_first_items_are_scored_again_where_scores_are_rounded(tmp_path, model):
+    made, network, *_ = built(written(tmp_path / "t.csv", [f"{row},old" for row in some()],
+                                      "user,item,time,title,rating,genre\n"),
+                              model=model)
+    inputs = made.preprocess({"history": tf.constant([[0, 3, 1, 7]]), "exclude": tf.constant([[0] * 15 + [5]])})
+    outputs = network(inputs)
+    for table in (network, made.for_int8(network)):  # the same vectors, rounded item by item where they are integers
+        rounded = {**outputs, "scores": tf.zeros_like(outputs["scores"])}
+        given, want = (made.postprocess(scores, inputs, table) for scores in (rounded, outputs))
+        np.testing.assert_array_equal(given["items"], want["items"])
+        assert (np.diff(want["scores"]) <= 0).all()
+    for name, value in made.for_int8(network)(inputs).items():
+        np.testing.assert_allclose(value, outputs[name], atol=1e-5)
+
+
+def test_int8_files_are_integer_but_for_sums_and_the_scores_of_the_first_items(tmp_path):
+    made, network, *_ = built(written(tmp_path / "t.csv", some()))
+    columns = {"history": np.random.default_rng(0).integers(0, 10, (20, 4)).astype(np.int32),
+               "exclude": np.zeros((20, made.facts["exclude"]), np.int32)}
+    (tmp_path / "ranges").write_bytes(arrays_to_bytes({
+        f"{key}/{name}": column for key, given in made.ranges(network, columns).items()
+        for name, column in given.items()}))
+    write_saved_model(made, made.for_int8(network), tmp_path / "saved", APP.name, made.facts)
+    assert convert(tmp_path / "saved", "int8", tmp_path / "a.tflite", tmp_path / "ranges") is None
+    counts = operations(tmp_path / "a.tflite")
+    assert counts["CONV_2D:int8"] == 2 and "CONV_2D" not in counts
+    assert counts["FULLY_CONNECTED:int8"] == counts["FULLY_CONNECTED"] == 1  # of all scores; of the history's vector
+    assert counts["GATHER:int8"] == 2 and "ADD:int8" not in counts and "TOPK_V2:int8" not in counts
 
 
 # What is asked

@@ -165,13 +165,13 @@ def test_new_items_of_like_attributes_are_scored_alike_and_known_ones_by_who_had
     trainer.fit(x, y, sample_weight=weight, epochs=2, verbose=0)
     inputs = made.preprocess({"history": tf.constant([[0, 0, 0, 0, 1, 4, 7, 10]]),
                               "exclude": tf.zeros([1, made.facts["exclude"]], tf.int32)})
-    scores, new = network(inputs).numpy()[0, 1:], made.facts["counts"] == 0
+    scores, new = network(inputs)["scores"].numpy()[0, 1:], made.facts["counts"] == 0
     genre = np.array([int(label[1:]) % 3 for label in made.facts["labels"]])
     for one in range(3):
         own = scores[new & (genre == one)]
         assert len(own) and np.ptp(own) < 1e-5 < np.ptp(scores[~new & (genre == one)])
     assert not network.get_layer("item_tower").get_weights()[0][1:][new].any()
-    encoded = keras.Model(network.input, network.get_layer("encoded").output)(inputs).numpy()[0, -1]
+    encoded = keras.Model(network.input, network.output["encoded"])(inputs).numpy()[0]
     np.testing.assert_allclose(towers.vectors_of(network)[1:] @ encoded, scores, atol=1e-5)
 
 
@@ -189,7 +189,8 @@ def test_a_kept_network_is_read_without_its_facts(tmp_path):
     made, network, *_ = built(written(tmp_path / "t.csv", of_taste()))
     network.save(tmp_path / "model.keras")
     inputs = made.preprocess({"history": tf.constant([[0, 0, 0, 0, 1, 4, 7, 10]]), "exclude": tf.constant([[3]])})
-    np.testing.assert_allclose(keras.models.load_model(tmp_path / "model.keras")(inputs), network(inputs), atol=1e-6)
+    for name, value in keras.models.load_model(tmp_path / "model.keras")(inputs).items():
+        np.testing.assert_allclose(value, network(inputs)[name], atol=1e-6)
 
 
 def test_new_people_of_a_taste_are_given_new_items_of_it(tmp_path):
@@ -217,7 +218,7 @@ def test_training_gives_items_that_it_lacks_no_chance_and_makes_vectors_once_a_s
     lacking = np.flatnonzero(np.r_[0, made.facts["counts"]] == 0)
     assert len(lacking) == 1 + 6 + 2
     assert (scores[..., lacking] < -1e8).all() and (np.delete(scores, lacking, -1) > -1e3).all()
-    assert (np.abs(network(x).numpy()[:, lacking]) < 1e3).all()
+    assert (np.abs(network(x)["scores"].numpy()[:, lacking]) < 1e3).all()
 
 
 def test_files_hold_the_items_vectors_and_not_the_tower(tmp_path):
