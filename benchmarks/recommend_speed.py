@@ -1,10 +1,11 @@
 """Interactions/s of training here against plain Keras: the same network, batch and loss, interleaved in one process.
 
-    python -m benchmarks.recommend_speed [--data DATA] [--rounds 5] [FLAGS OF FIT]
+    python -m benchmarks.recommend_speed [--data DATA] [--examples 2048] [--rounds 5] [FLAGS OF FIT]
 
 Plain Keras is `model.fit` on arrays in memory: the histories cut once, no augmentation. Ours is the feed and the
 compile options of `pocketconv recommend fit`, whose histories are cut anew every epoch. Validation is left out of
-both. Interactions are what the loss counts. What counts is the ratio in one run, since machines are shared.
+both. A round is an epoch of so many stretches of histories, whatever the data hold; interactions are what the loss
+counts. What counts is the ratio in one run, since machines are shared.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from shared.cli.parser import parse
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each, after one to warm up")
+    parser.add_argument("--examples", type=int, default=2048, help="stretches of histories a round, at most")
     args, flags = parser.parse_known_args()
     app = find_app("recommend", APPS)
     settings = parse("fit", "", app.Settings, flags)
@@ -35,7 +37,8 @@ def main() -> None:
 
     def made():
         model = app.build(settings, facts)
-        examples = model.examples(train)
+        whole = model.examples(train)
+        examples = whole.select(np.arange(min(args.examples, len(whole))))
         return model, examples, model.trainer(model.network(), examples)
 
     def plain():

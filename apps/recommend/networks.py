@@ -37,7 +37,8 @@ class Vectors(keras.layers.Layer):
         rows, most = self.by_row
         rows = ops.take(rows, items, 0)
         with keras.name_scope(f"{FLOAT}rows"):
-            return rows * ops.take(most, items, 0)
+            # One axis more: a product is computed in the place of its first factor, whose range would become its own.
+            return ops.squeeze(ops.expand_dims(rows, -2) * ops.expand_dims(ops.take(most, items, 0), -2), -2)
 
     def likeness(self, x: Any, table: Any) -> Any:
         """Vectors `[..., dimension]` to scores `[..., 1 + items]`."""
