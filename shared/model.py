@@ -123,8 +123,9 @@ class Model(ABC):
     def target(self, columns: Tensors) -> Any:
         """A batch of truth columns to what the loss takes."""
 
-    def weight(self, columns: Tensors) -> tf.Tensor | None:
-        """A batch of truth columns to weights, float32 `[batch]` or as the loss takes them; None weighs all alike."""
+    def weight(self, columns: Tensors) -> Any:
+        """A batch of truth columns to weights, float32 `[batch]` or as the loss takes them, by name where targets are;
+        None weighs all alike."""
         return None
 
     def lengths(self, inputs: Any) -> Any:

@@ -13,7 +13,7 @@ from apps.recommend.attributes import Catalogue
 from apps.recommend.baselines import DECAYS, MOST
 from apps.recommend.baselines import LENGTHS as BASELINE_LENGTHS
 from apps.recommend.events import ColumnSettings
-from apps.recommend.histories import joined
+from apps.recommend.histories import joined, mean_rating
 from apps.recommend.names import finder, unknown
 from apps.recommend.report import RankingScorer
 from shared.app import MOST_PIECES, Answer, Answering, App, Raw
@@ -68,6 +68,8 @@ class Settings(ColumnSettings):
         "bpr and bce, what came next against those")
     negatives: int = setting(256, "items drawn a step by the other losses", advanced=True, at_least=1)
     ahead: int = setting(1, "learn what comes next, or any of so many items that follow", at_least=1, at_most=100)
+    rating_weight: float = setting(0.0, "learn besides how what comes next is rated: this much of the loss",
+                                   at_least=0, at_most=10)
     reorder: float = setting(0.0, "augmentation: items of a history change places by up to so many", at_least=0,
                              at_most=100)
     item_dropout: float = setting(0.0, "augmentation: share of a history's items left out", at_least=0, at_most=0.9)
@@ -108,6 +110,10 @@ class Recommend(App):
         if settings.model == "two_tower" and settings.loss != "softmax":
             raise UserError(f"--loss {settings.loss} with --model two_tower: the vectors of all its items are made "
                             f"each step, so draw none of them: leave --loss out.")
+        if settings.rating_weight and (settings.model != "nextitnet" or settings.loss != "softmax"
+                                       or settings.ahead > 1 or settings.reorder):
+            raise UserError("--rating-weight goes with --model nextitnet and --loss softmax, without --ahead and "
+                            "--reorder, which change what comes next.")
         if settings.model in DECAYS and settings.from_run:
             raise UserError(f"--from with --model {settings.model}: {TRAINED}")
 
@@ -127,6 +133,8 @@ class Recommend(App):
         room = len(dataset.labels) if among else min(len(dataset.labels), MOST_EXCLUDED)
         counts = np.bincount(whole.values, minlength=len(dataset.labels) + 1)[1:]
         known: tuple[dict, dict] = ({}, {})
+        if settings.rating_weight:
+            known = {"rating_mean": mean_rating(train)}, {}
         if settings.model == "two_tower":
             assert isinstance(dataset, Catalogue)
             known = attributes.learned(dataset.titles, dataset.attributes, counts)

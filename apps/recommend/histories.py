@@ -59,9 +59,12 @@ def made(name: str, events: Events, labels: list[str], hold_out: str, settings: 
     if not (validates.any() and tests.any()):
         raise UserError(f"{name}: nobody has enough events to hold some out: at least 3 are needed of one person.")
     notes += leakage(events, starts, last, tested, ends)
-    splits = {"train": split(items, starts, last - 1, last, people, last > starts),
+    trains = last > starts
+    splits = {"train": split(items, starts, last - 1, last, people, trains),
               "validation": split(items, starts, last, tested, people, validates),
               "test": split(items, starts, tested, ends, people, tests)}
+    if events.ratings is not None:
+        splits["train"].columns["ratings"] = cut(events.ratings, starts[trains], last[trains])
     if events.offer is not None:
         offers = [[numbers[item] for item in offer if item in numbers] for offer in events.offers]
         for part, rows, first, end in (("validation", validates, last, tested), ("test", tests, tested, ends)):
@@ -123,10 +126,19 @@ def others(targets: Any, chosen: Ragged, offers: list[list[int]], count: int) ->
     return Ragged(np.concatenate(rows), np.cumsum([0, *map(len, rows)]))
 
 
-def cut(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Ragged:
+def cut(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Ragged:
     sizes = ends - starts
     offsets = np.r_[0, np.cumsum(sizes)]
-    return Ragged(items[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)], offsets)
+    return Ragged(values[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)], offsets)
+
+
+def mean_rating(train: Split) -> float:
+    """Raises UserError where training has no ratings."""
+    ratings = train.columns.get("ratings")
+    if not isinstance(ratings, Ragged):
+        raise UserError("--rating-weight needs ratings of what trains: the data have none, or --hold-out items keeps "
+                        "them apart; leave it out, or name their --rating-column.")
+    return float(ratings.values.mean())
 
 
 def joined(train: Split) -> Ragged:

@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from apps.recommend.histories import joined
 from apps.recommend.networks import ENCODED, EVERY_STEP, ITEMS, NETWORKS, Items
+from apps.recommend.rated import with_rating
 from apps.recommend.sampled import SampledTrainer
 from apps.recommend.windows import stretches, windows
-from shared.data.dataset import Split
+from shared.data.dataset import Ragged, Split
 from shared.data.stateless import uniform
 from shared.model import FLOAT, NETWORK, Model, Signature, Tensors
 from shared.networks.blocks import Style
@@ -77,7 +78,12 @@ class Recommender(Model):
         if self.settings.loss != "softmax":
             return SampledTrainer(network.input, encoded, table, self.settings.loss, self.facts["counts"],
                                   self.settings.negatives)
-        return keras.Model(network.input, table(encoded, score=True) if self.every_step else network.output["scores"])
+        if not self.every_step:
+            return keras.Model(network.input, network.output["scores"])
+        scores = table(encoded, score=True)
+        if self.settings.rating_weight:
+            return with_rating(network, encoded, scores, table, self.facts["length"], self.count)
+        return keras.Model(network.input, scores)
 
     def postprocess(self, outputs: Tensors, inputs: Any, network: keras.Model) -> Tensors:
         allowed, scores = self.allowed(outputs["scores"], inputs["excluded"])
@@ -140,14 +146,21 @@ class Recommender(Model):
         length, ahead, whole = self.facts["length"], self.settings.ahead, joined(train)
         if self.every_step:
             window, slack = stretches(whole, length, ahead)
-            return Split({"window": window, "slack": slack})
+            split, ratings = Split({"window": window, "slack": slack}), train.columns.get("ratings")
+            if self.settings.rating_weight and isinstance(ratings, Ragged):
+                split.columns["ratings"], _ = stretches(ratings, length, ahead)
+            return split
         return Split({"window": windows(whole, length, ahead)})
 
     def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
         how, length, window = self.settings, self.facts["length"], columns["window"]
+        rated = {}
         if "slack" in columns:
             first = whole_number(keys, 0, (), columns["slack"] + 1)
-            window = tf.gather(window, first[:, None] + tf.range(length + how.ahead)[None], axis=1, batch_dims=1)
+            places = first[:, None] + tf.range(length + how.ahead)[None]
+            window = tf.gather(window, places, axis=1, batch_dims=1)
+            if how.rating_weight:  # of what comes next: neither moved about nor of what is further ahead
+                rated["ratings"] = tf.gather(columns["ratings"], places[:, 1:], axis=1, batch_dims=1)
         if how.reorder:
             window = reordered(window, uniform(keys, 2, (length + how.ahead,)) * how.reorder)
         history, following = window[:, :length], window[:, 1:length + 1]
@@ -157,17 +170,32 @@ class Recommender(Model):
             following = tf.where(later > 0, later, following)  # nothing is that far ahead
         if how.item_dropout:
             history = tf.where(uniform(keys, 1, (length,)) < how.item_dropout, 0, history)
-        return {"history": history, "next": following, "exclude": history[:, :1]}  # nothing more than is in it
+        return {"history": history, "next": following, "exclude": history[:, :1], **rated}  # no more than is in it
 
-    def target(self, columns: Tensors) -> tf.Tensor:
+    def following(self, columns: Tensors) -> tf.Tensor:
         return columns["next"] if self.every_step else columns["next"][:, -1]
 
-    def weight(self, columns: Tensors) -> tf.Tensor:
-        return tf.cast(self.target(columns) > 0, tf.float32)
+    def target(self, columns: Tensors) -> Any:
+        items = self.following(columns)
+        if self.settings.rating_weight:
+            return {"items": items, "ratings": (columns["ratings"] - self.facts["rating_mean"])[..., None]}
+        return items
+
+    def weight(self, columns: Tensors) -> Any:
+        used = tf.cast(self.following(columns) > 0, tf.float32)
+        return {"items": used, "ratings": used} if self.settings.rating_weight else used
+
+    def augment(self, inputs: Any, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
+        """With what came next as an input besides, where its rating is learned."""
+        return {**inputs, "next": targets["items"]} if self.settings.rating_weight else inputs, targets, weights
 
     def losses(self) -> dict[str, Any]:
-        return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True,
-                                                                   reduction="mean_with_sample_weight")}
+        items = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+        if self.settings.rating_weight:
+            ratings = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+            return {"loss": {"items": items, "ratings": ratings},
+                    "loss_weights": {"items": 1.0, "ratings": self.settings.rating_weight}}
+        return {"loss": items}
 
     def vectors(self, network: keras.Model) -> np.ndarray:
         """Of all items, `[1 + items, dimension]`."""

@@ -16,7 +16,7 @@ def windows(whole: Ragged, length: int, ahead: int = 1, last: bool = False) -> n
 
 
 def stretches(whole: Ragged, length: int, ahead: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Stretches of each history, int32 `[n, length + most + ahead]`, and how many places the first of their parts of
+    """Stretches of each history, `[n, length + most + ahead]`, and how many places the first of their parts of
     `length + ahead` may be moved, int32 `[n]`, at most `most`. However each is cut, every item comes next in one."""
     most = length // 4
     step = length - most
@@ -29,6 +29,6 @@ def stretches(whole: Ragged, length: int, ahead: int = 1) -> tuple[np.ndarray, n
 
 
 def places(whole: Ragged, at: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Items at places of a history, 0 where it has none."""
+    """Values at places of a history, 0 where it has none."""
     inside = (at >= starts) & (at < ends)
-    return np.where(inside, whole.values[np.clip(at, 0, len(whole.values) - 1)], 0).astype(np.int32)
+    return np.where(inside, whole.values[np.clip(at, 0, len(whole.values) - 1)], 0).astype(whole.values.dtype)

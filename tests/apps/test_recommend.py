@@ -48,6 +48,40 @@ def test_no_step_of_nextitnet_sees_a_later_item(tmp_path):
     assert np.abs(one[0, 5:] - other[0, 5:]).max() > 1e-3
 
 
+def test_ratings_are_learned_of_the_items_that_come_next_and_are_not_in_the_file(tmp_path):
+    rows = [f"u{person},i{(person + step) % 7},{step},I,{1 + (person + step) % 7 % 3}" for person in range(20)
+            for step in range(6)]
+    path = written(tmp_path / "t.csv", rows)
+    made, network, trainer, examples, dataset = built(path, rating_weight=1.0, dropout=0.0)
+    columns = made.augment_raw({name: tf.constant(column) for name, column in examples.columns.items()},
+                               tf.cast(tf.range(len(examples)), tf.uint32))
+    x, y, weight = made.augment(made.preprocess(columns), made.target(columns), made.weight(columns), tf.zeros([1]))
+    used = y["items"].numpy() > 0
+    number = np.array([0, *(int(label[1:]) for label in dataset.labels)])
+    want = 1 + number[y["items"].numpy()[used]] % 3  # of each item by its name
+    np.testing.assert_allclose(y["ratings"].numpy()[used][:, 0] + made.facts["rating_mean"], want, atol=1e-6)
+    assert made.facts["rating_mean"] == pytest.approx(want.mean())
+    trainer.compile(keras.optimizers.Adam(0.05), **made.losses())
+    trainer.fit(x, y, sample_weight=weight, epochs=60, verbose=0)
+    given = trainer(x)["ratings"].numpy()[used][:, 0] + made.facts["rating_mean"]
+    assert np.sqrt(np.mean((given - want) ** 2)) < 0.2 < want.std()
+    assert network.count_params() < trainer.count_params()
+    assert list(made.pipeline(network)({"history": columns["history"][:1], "exclude": columns["exclude"][:1]})) == [
+        "items", "scores"]
+
+
+@pytest.mark.parametrize("wrong", [{"model": "caser"}, {"ahead": 2}, {"reorder": 1.0}, {"loss": "bpr"}])
+def test_ratings_beside_go_with_what_comes_next_alone(wrong):
+    with pytest.raises(UserError, match="--rating-weight goes with"):
+        APP.check(Settings(rating_weight=0.5, **wrong))
+
+
+def test_ratings_beside_need_ratings(tmp_path):
+    path = written(tmp_path / "t.csv", [row.rsplit(",", 1)[0] for row in some()], "user,item,time,title\n")
+    with pytest.raises(UserError, match="needs ratings"):
+        built(path, rating_weight=0.5)
+
+
 @pytest.mark.parametrize("model", ["nextitnet", "caser"])
 def test_answers_are_all_items_ranked_without_what_one_had(tmp_path, model):
     made, network, _, _, dataset = built(written(tmp_path / "t.csv", some()), model=model)
