@@ -50,8 +50,9 @@ class Vectors(keras.layers.Layer):
 @keras.saving.register_keras_serializable("pocketconv")
 class RatedVectors(keras.layers.Layer):
     """Vectors of items made of who rated them how, or of people made of what they rated how: the hyperbolic tangent of
-    a sum over these others, of a vector each times how far the rating lies from what biases say, divided by the root
-    of their number (as the hidden layer of an autoencoder of ratings: Sedhain et al. 2015,
+    a sum over these others, of two vectors each, one times how far the rating lies from what biases say, and one for
+    that there is a rating at all (Koren 2008, https://doi.org/10.1145/1401890.1401944), divided by the root of their
+    number (as the hidden layer of an autoencoder of ratings: Sedhain et al. 2015,
     https://doi.org/10.1145/2740908.2742726; one step of a graph convolution: van den Berg et al. 2017,
     https://arxiv.org/abs/1706.02263).
 
@@ -74,7 +75,7 @@ class RatedVectors(keras.layers.Layer):
         self.rated: tf.SparseTensor | None = None
 
     def build(self, *shapes: Any) -> None:
-        self.parts = self.add_weight(shape=(self.others, self.dimension), name="parts",
+        self.parts = self.add_weight(shape=(2 * self.others, self.dimension), name="parts",
                                      initializer=keras.initializers.RandomNormal(stddev=0.02))
         self.made = self.add_weight(shape=(self.rows, self.dimension), name="made", initializer="zeros",
                                     trainable=False)
@@ -82,10 +83,12 @@ class RatedVectors(keras.layers.Layer):
 
     def remember(self, rows: np.ndarray, others: np.ndarray, off: np.ndarray) -> None:
         """The ratings of training, to be given before it: pairs, and how far from what biases say, `[n]`."""
-        order = np.lexsort((others, rows))
         self.shares = (1 / np.sqrt(np.maximum(1, np.bincount(rows, minlength=self.rows)))).astype(np.float32)
+        rows, others, off = np.r_[rows, rows], np.r_[others, others + self.others], np.r_[off, np.ones(len(off))]
+        order = np.lexsort((others, rows))
         self.rated = tf.SparseTensor(np.stack([rows, others], 1)[order].astype(np.int64),
-                                     (off * self.shares[rows])[order].astype(np.float32), [self.rows, self.others])
+                                     (off * self.shares[rows])[order].astype(np.float32),
+                                     [self.rows, 2 * self.others])
 
     def sums(self, parts: Any) -> Any:
         return tf.concat([tf.sparse.sparse_dense_matmul(self.rated, parts[:, at:at + WIDTH])
@@ -99,8 +102,10 @@ class RatedVectors(keras.layers.Layer):
         parts = ops.convert_to_tensor(self.parts)
         self.made.assign(tf.tanh(self.sums(tf.stop_gradient(parts))))
         if self.left_out:
-            parts = keras.random.dropout(parts, self.left_out, noise_shape=(self.others, 1), seed=self.seeds)
-        own = ops.take(parts, others, 0) * tf.expand_dims(off * tf.gather(self.shares, numbers), 1)
+            kept = keras.random.dropout(ops.ones((self.others, 1)), self.left_out, seed=self.seeds)
+            parts *= ops.concatenate([kept, kept], 0)
+        own = ops.take(parts, others, 0) * tf.expand_dims(off, 1) + ops.take(parts, self.others + others, 0)
+        own *= tf.expand_dims(tf.gather(self.shares, numbers), 1)
         vectors = tf.tanh(ops.take(self.sums(parts), numbers, 0) - own)
         if self.l2:
             self.add_loss(self.l2 * ops.mean(ops.sum(ops.square(vectors), -1)))

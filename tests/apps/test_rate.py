@@ -152,7 +152,7 @@ def test_every_network_learns_tastes_that_biases_cannot_tell(tmp_path, model):
 def test_items_are_made_of_all_ratings_but_that_of_the_pair_itself():
     users, items = np.array([1, 2, 3, 2, 3, 4]), np.array([1, 1, 1, 2, 2, 4])
     rng = np.random.default_rng(0)
-    off, parts = rng.normal(size=6).astype(np.float32), rng.normal(size=(6, 20))
+    off, parts = rng.normal(size=6).astype(np.float32), rng.normal(size=(12, 20))
     layer = RatedVectors(5, 20, 0.5, 6, 0.0)
     layer.build()
     layer.parts.assign(parts)
@@ -160,7 +160,7 @@ def test_items_are_made_of_all_ratings_but_that_of_the_pair_itself():
 
     def want(item, chosen):
         root = np.sqrt(max(1, (items == item).sum()))
-        return np.tanh((parts[users[chosen]] * off[chosen, None]).sum(0) / root)
+        return np.tanh((parts[users[chosen]] * off[chosen, None] + parts[6 + users[chosen]]).sum(0) / root)
     trained = layer(items, others=users, off=off, training=True).numpy()
     for row, item in enumerate(items):
         np.testing.assert_allclose(trained[row], want(item, (items == item) & (np.arange(6) != row)), atol=1e-5)
@@ -173,7 +173,7 @@ def test_people_are_left_out_whole_and_at_random():
     users, items = np.repeat(np.arange(1, 201), 2), np.tile([1, 2], 200)
     layer = RatedVectors(3, 4, 0.0, 201, 0.25)
     layer.build()
-    layer.parts.assign(np.full((201, 4), 0.01))
+    layer.parts.assign(np.full((402, 4), 0.005))
     layer.remember(items, users, np.ones(400, np.float32))
     asked = {"others": np.array([0, 0]), "off": np.zeros(2, np.float32), "training": True}
     one, other = (np.arctanh(layer(np.array([1, 2]), **asked).numpy()) * np.sqrt(200) / 0.01 for _ in range(2))
