@@ -45,14 +45,15 @@ def main() -> None:
                "exclude": random.integers(0, count, (EXAMPLES, 1024), np.int32)}
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            record = write_saved_model(model, network, place / "saved_model", app.name, facts)
+            record = write_saved_model(model, network, place / "float", app.name, facts)
+            write_saved_model(model, model.for_int8(network), place / "int8", app.name, facts)
             ranges = {f"{key}/{name}": column for key, given in model.ranges(network, raw).items()
                       for name, column in given.items()}
             (place / "ranges.npz").write_bytes(arrays_to_bytes(ranges))
             for variant in VARIANTS:
-                file = place / f"{variant}.tflite"
-                if reason := convert(place / "saved_model", variant, file, place / "ranges.npz" if variant == "int8"
-                                     else None):
+                file, integer = place / f"{variant}.tflite", variant == "int8"
+                if reason := convert(place / ("int8" if integer else "float"), variant, file,
+                                     place / "ranges.npz" if integer else None):
                     print(f"{count:,} items, {variant}: {reason}")
                     continue
                 size = file.stat().st_size
