@@ -86,13 +86,29 @@ class Recommender(Model):
         return keras.Model(network.input, scores)
 
     def postprocess(self, outputs: Tensors, inputs: Any, network: keras.Model) -> Tensors:
-        allowed, scores = self.allowed(outputs["scores"], inputs["excluded"])
-        # Scores of an int8 file have 256 steps, and tie: those of the first items are counted again.
-        _, near = tf.math.top_k(scores, min(2 * self.facts["top"], self.count + 1))
-        chances = self.chances(outputs, allowed, scores, near, network)
+        near, chances, _ = self.ranked(outputs, inputs, network)
         _, order = tf.math.top_k(chances, self.facts["top"])
         items, best = (tf.gather(values, order, batch_dims=1) for values in (near, chances))
         return {"items": tf.where(best > 0, items, -1), "scores": best}
+
+    def ranked(self, outputs: Tensors, inputs: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Tensor, Any]:
+        """The first items, `[n, k]`, not in order; their probabilities, of excluded ones 0; and a function that gives
+        those of any items. Scores of an int8 file have 256 steps, and tie: those of the first items, and of the ones
+        that are asked for, are counted again."""
+        allowed, scores = self.allowed(outputs["scores"], inputs["excluded"])
+        most = tf.reduce_max(scores, 1, keepdims=True)
+
+        def parts(values: tf.Tensor, of: tf.Tensor) -> tf.Tensor:
+            return tf.exp(values - most) * tf.cast(of, tf.float32)
+
+        def own(items: tf.Tensor) -> tf.Tensor:
+            return parts(self.scored(outputs, items, network), tf.gather(allowed, items, batch_dims=1))
+        _, near = tf.math.top_k(scores, min(2 * self.facts["top"], self.count + 1))
+        rounded, first = parts(scores, allowed), own(near)
+        others = tf.reduce_sum(rounded, 1, keepdims=True) - tf.reduce_sum(tf.gather(rounded, near, batch_dims=1), 1,
+                                                                          keepdims=True)
+        total = tf.reduce_sum(first, 1, keepdims=True) + tf.maximum(others, 0.0) + 1e-30
+        return near, first / total, lambda items: tf.minimum(own(items) / total, 1.0)
 
     def allowed(self, scores: tf.Tensor, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Which items are not excluded, bool `[n, 1 + count]`, and scores that have the others last."""
@@ -100,14 +116,6 @@ class Recommender(Model):
         allowed = ~(had | (tf.range(self.count + 1)[None] == 0))
         # Just below all others, not far: the scores of an int8 file would have to reach down to it.
         return allowed, tf.where(allowed, scores, tf.reduce_min(scores, 1, keepdims=True) - 1)
-
-    def chances(self, outputs: Tensors, allowed: tf.Tensor, scores: tf.Tensor, items: tf.Tensor,
-                network: keras.Model) -> tf.Tensor:
-        """Probabilities of `items`, `[n, k]`, by all scores and their own ones, scored again; excluded ones have 0."""
-        most = tf.reduce_max(scores, 1, keepdims=True)
-        total = tf.reduce_sum(tf.exp(scores - most) * tf.cast(allowed, tf.float32), 1, keepdims=True)
-        own = tf.exp(self.scored(outputs, items, network) - most) / tf.maximum(total, 1e-30)
-        return tf.where(tf.gather(allowed, items, batch_dims=1), tf.minimum(own, 1.0), 0.0)
 
     def scored(self, outputs: Tensors, items: tf.Tensor, network: keras.Model) -> tf.Tensor:
         """Scores of `items`, `[n, k]`, in float: products of what the network made of histories, and their vectors."""
@@ -124,8 +132,8 @@ class Recommender(Model):
             outputs = network(inputs, training=False)
             with tf.name_scope("postprocess"):
                 items = tf.where((raw["items"] > 0) & (raw["items"] <= self.count), raw["items"], 0)
-                return {"scores": self.chances(outputs, *self.allowed(outputs["scores"], inputs["excluded"]), items,
-                                               network)}
+                _, _, chances = self.ranked(outputs, inputs, network)
+                return {"scores": chances(items)}
         return {**super().signatures(network),
                 "score": Signature(score, {**self.inputs, "items": Tensor((SCORED,), "int32")})}
 

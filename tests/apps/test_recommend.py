@@ -123,6 +123,7 @@ def test_first_items_are_scored_again_where_scores_are_rounded(tmp_path, model):
         rounded = {**outputs, "scores": tf.zeros_like(outputs["scores"])}
         given, want = (made.postprocess(scores, inputs, table) for scores in (rounded, outputs))
         np.testing.assert_array_equal(given["items"], want["items"])
+        np.testing.assert_allclose(given["scores"], want["scores"], atol=1e-6)  # all of them are among the first
         assert (np.diff(want["scores"]) <= 0).all()
     for name, value in made.for_int8(network)(inputs).items():
         np.testing.assert_allclose(value, outputs[name], atol=1e-5)
@@ -140,7 +141,8 @@ def test_int8_files_are_integer_but_for_sums_and_the_scores_of_the_first_items(t
     counts = operations(tmp_path / "a.tflite")
     assert counts["CONV_2D:int8"] == 2 and "CONV_2D" not in counts
     assert counts["FULLY_CONNECTED:int8"] == counts["FULLY_CONNECTED"] == 1  # of all scores; of the history's vector
-    assert counts["GATHER:int8"] == 2 and "ADD:int8" not in counts and "TOPK_V2:int8" not in counts
+    assert counts["GATHER:int8"] == 3  # vectors of the history, of the first items, and of those asked for by `score`
+    assert "ADD:int8" not in counts and "TOPK_V2:int8" not in counts
 
 
 # What is asked
