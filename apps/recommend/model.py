@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from apps.recommend.histories import joined
 from apps.recommend.networks import ENCODED, EVERY_STEP, ITEMS, NETWORKS, Items
-from apps.recommend.rated import with_rating
+from apps.recommend.ranking import Ranking
 from apps.recommend.sampled import SampledTrainer
 from apps.recommend.windows import stretches, windows
-from shared.data.dataset import Ragged, Split
+from shared.data.dataset import Split
 from shared.data.stateless import uniform
 from shared.model import FLOAT, NETWORK, Model, Signature, Tensors
 from shared.networks.blocks import Style
@@ -45,12 +45,6 @@ class Recommender(Model):
         history, exclude = (tf.where((ids > 0) & (ids <= self.count), ids, 0) for ids in (history, exclude))
         return {"items": history, "excluded": tf.concat([history, exclude], 1)}
 
-    def scattered(self, items: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-        """Sums of values by item, `[n, 1 + count]`."""
-        rows = tf.range(tf.shape(items)[0])[:, None] + tf.zeros_like(items)
-        places = tf.stack([rows, items], -1)
-        return tf.scatter_nd(places, values, tf.stack([tf.shape(items)[0], self.count + 1]))
-
     def network_inputs(self) -> dict[str, Any]:
         steps = {"items": self.facts["length"], "excluded": None}  # the network does not read the last
         return {name: keras.Input([size], dtype="int32", name=name) for name, size in steps.items()}
@@ -78,44 +72,17 @@ class Recommender(Model):
         if self.settings.loss != "softmax":
             return SampledTrainer(network.input, encoded, table, self.settings.loss, self.facts["counts"],
                                   self.settings.negatives)
-        if not self.every_step:
-            return keras.Model(network.input, network.output["scores"])
-        scores = table(encoded, score=True)
-        if self.settings.rating_weight:
-            return with_rating(network, encoded, scores, table, self.facts["length"], self.count)
-        return keras.Model(network.input, scores)
+        return keras.Model(network.input, table(encoded, score=True) if self.every_step else network.output["scores"])
 
     def postprocess(self, outputs: Tensors, inputs: Any, network: keras.Model) -> Tensors:
-        near, chances, _ = self.ranked(outputs, inputs, network)
-        _, order = tf.math.top_k(chances, self.facts["top"])
-        items, best = (tf.gather(values, order, batch_dims=1) for values in (near, chances))
+        ranking = self.ranking(outputs, inputs, network)
+        _, order = tf.math.top_k(ranking.chances, self.facts["top"])
+        items, best = (tf.gather(values, order, batch_dims=1) for values in (ranking.items, ranking.chances))
         return {"items": tf.where(best > 0, items, -1), "scores": best}
 
-    def ranked(self, outputs: Tensors, inputs: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Tensor, Any]:
-        """The first items, `[n, k]`, not in order; their probabilities, of excluded ones 0; and a function that gives
-        those of any items. Scores of an int8 file have 256 steps, and tie: those of the first items, and of the ones
-        that are asked for, are counted again."""
-        allowed, scores = self.allowed(outputs["scores"], inputs["excluded"])
-        most = tf.reduce_max(scores, 1, keepdims=True)
-
-        def parts(values: tf.Tensor, of: tf.Tensor) -> tf.Tensor:
-            return tf.exp(values - most) * tf.cast(of, tf.float32)
-
-        def own(items: tf.Tensor) -> tf.Tensor:
-            return parts(self.scored(outputs, items, network), tf.gather(allowed, items, batch_dims=1))
-        _, near = tf.math.top_k(scores, min(2 * self.facts["top"], self.count + 1))
-        rounded, first = parts(scores, allowed), own(near)
-        others = tf.reduce_sum(rounded, 1, keepdims=True) - tf.reduce_sum(tf.gather(rounded, near, batch_dims=1), 1,
-                                                                          keepdims=True)
-        total = tf.reduce_sum(first, 1, keepdims=True) + tf.maximum(others, 0.0) + 1e-30
-        return near, first / total, lambda items: tf.minimum(own(items) / total, 1.0)
-
-    def allowed(self, scores: tf.Tensor, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Which items are not excluded, bool `[n, 1 + count]`, and scores that have the others last."""
-        had = self.scattered(excluded, tf.ones_like(excluded)) > 0
-        allowed = ~(had | (tf.range(self.count + 1)[None] == 0))
-        # Just below all others, not far: the scores of an int8 file would have to reach down to it.
-        return allowed, tf.where(allowed, scores, tf.reduce_min(scores, 1, keepdims=True) - 1)
+    def ranking(self, outputs: Tensors, inputs: Any, network: keras.Model) -> Ranking:
+        return Ranking(outputs["scores"], inputs["excluded"], lambda items: self.scored(outputs, items, network),
+                       min(2 * self.facts["top"], self.count + 1))
 
     def scored(self, outputs: Tensors, items: tf.Tensor, network: keras.Model) -> tf.Tensor:
         """Scores of `items`, `[n, k]`, in float: products of what the network made of histories, and their vectors."""
@@ -132,8 +99,7 @@ class Recommender(Model):
             outputs = network(inputs, training=False)
             with tf.name_scope("postprocess"):
                 items = tf.where((raw["items"] > 0) & (raw["items"] <= self.count), raw["items"], 0)
-                _, _, chances = self.ranked(outputs, inputs, network)
-                return {"scores": chances(items)}
+                return {"scores": self.ranking(outputs, inputs, network).chances_of(items)}
         return {**super().signatures(network),
                 "score": Signature(score, {**self.inputs, "items": Tensor((SCORED,), "int32")})}
 
@@ -154,21 +120,18 @@ class Recommender(Model):
         length, ahead, whole = self.facts["length"], self.settings.ahead, joined(train)
         if self.every_step:
             window, slack = stretches(whole, length, ahead)
-            split, ratings = Split({"window": window, "slack": slack}), train.columns.get("ratings")
-            if self.settings.rating_weight and isinstance(ratings, Ragged):
-                split.columns["ratings"], _ = stretches(ratings, length, ahead)
-            return split
+            return Split({"window": window, "slack": slack})
         return Split({"window": windows(whole, length, ahead)})
+
+    def part(self, stretch: tf.Tensor, slack: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """The part of a stretch that is trained on this time."""
+        places = whole_number(keys, 0, (), slack + 1)[:, None] + tf.range(self.facts["length"] + self.settings.ahead)
+        return tf.gather(stretch, places, axis=1, batch_dims=1)
 
     def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
         how, length, window = self.settings, self.facts["length"], columns["window"]
-        rated = {}
         if "slack" in columns:
-            first = whole_number(keys, 0, (), columns["slack"] + 1)
-            places = first[:, None] + tf.range(length + how.ahead)[None]
-            window = tf.gather(window, places, axis=1, batch_dims=1)
-            if how.rating_weight:  # of what comes next: neither moved about nor of what is further ahead
-                rated["ratings"] = tf.gather(columns["ratings"], places[:, 1:], axis=1, batch_dims=1)
+            window = self.part(window, columns["slack"], keys)
         if how.reorder:
             window = reordered(window, uniform(keys, 2, (length + how.ahead,)) * how.reorder)
         history, following = window[:, :length], window[:, 1:length + 1]
@@ -178,32 +141,17 @@ class Recommender(Model):
             following = tf.where(later > 0, later, following)  # nothing is that far ahead
         if how.item_dropout:
             history = tf.where(uniform(keys, 1, (length,)) < how.item_dropout, 0, history)
-        return {"history": history, "next": following, "exclude": history[:, :1], **rated}  # no more than is in it
-
-    def following(self, columns: Tensors) -> tf.Tensor:
-        return columns["next"] if self.every_step else columns["next"][:, -1]
+        return {"history": history, "next": following, "exclude": history[:, :1]}  # nothing more than is in it
 
     def target(self, columns: Tensors) -> Any:
-        items = self.following(columns)
-        if self.settings.rating_weight:
-            return {"items": items, "ratings": (columns["ratings"] - self.facts["rating_mean"])[..., None]}
-        return items
+        return columns["next"] if self.every_step else columns["next"][:, -1]
 
     def weight(self, columns: Tensors) -> Any:
-        used = tf.cast(self.following(columns) > 0, tf.float32)
-        return {"items": used, "ratings": used} if self.settings.rating_weight else used
-
-    def augment(self, inputs: Any, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
-        """With what came next as an input besides, where its rating is learned."""
-        return {**inputs, "next": targets["items"]} if self.settings.rating_weight else inputs, targets, weights
+        return tf.cast(self.target(columns) > 0, tf.float32)
 
     def losses(self) -> dict[str, Any]:
-        items = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
-        if self.settings.rating_weight:
-            ratings = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
-            return {"loss": {"items": items, "ratings": ratings},
-                    "loss_weights": {"items": 1.0, "ratings": self.settings.rating_weight}}
-        return {"loss": items}
+        return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True,
+                                                                   reduction="mean_with_sample_weight")}
 
     def vectors(self, network: keras.Model) -> np.ndarray:
         """Of all items, `[1 + items, dimension]`."""

@@ -16,7 +16,7 @@ ops = keras.ops
 ITEMS, ENCODED = "table", f"{FLOAT}encoded"  # names of layers: the table, and what is compared with its rows
 
 
-class Vectors(keras.layers.Layer):
+class ItemTable(keras.layers.Layer):
     """What gives items their vectors, and vectors their likeness to each item's, by a table `[1 + items, dimension]`.
 
     Attributes:
@@ -46,7 +46,7 @@ class Vectors(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("pocketconv")
-class Items(Vectors):
+class Items(ItemTable):
     """A table that is learned, one for both uses (Press and Wolf 2017, https://arxiv.org/abs/1608.05859), and what is
     added to each item's score.
 

@@ -4,6 +4,13 @@ Caruana 1997, https://doi.org/10.1023/A:1007379606734). No file ships this head;
 from typing import Any
 
 import keras
+import tensorflow as tf
+
+from apps.recommend.model import Recommender
+from apps.recommend.networks import ENCODED, ITEMS
+from apps.recommend.windows import stretches
+from shared.data.dataset import Ragged, Split
+from shared.model import Tensors
 
 ops = keras.ops
 
@@ -36,8 +43,39 @@ class NextRating(keras.layers.Layer):
         return super().get_config() | {"count": self.count}
 
 
-def with_rating(network: keras.Model, encoded: Any, scores: Any, table: Any, length: int, count: int) -> keras.Model:
-    """A model that takes `next` besides, int32 `[n, length]`, and gives `items`, the scores, and `ratings`."""
-    following = keras.Input([length], dtype="int32", name="next")
-    ratings = NextRating(count, name="next_rating")(encoded, table(following), following)
-    return keras.Model({**network.input, "next": following}, {"items": scores, "ratings": ratings})
+class Rated(Recommender):
+    """Trained to say besides how what comes next is rated. Facts: `rating_mean` too."""
+
+    def trainer(self, network: keras.Model, train: Split) -> keras.Model:
+        """One that takes `next` besides, int32 `[n, length]`, and gives `items`, the scores, and `ratings`."""
+        scores, encoded = super().trainer(network, train).output, network.get_layer(ENCODED).output
+        following = keras.Input([self.facts["length"]], dtype="int32", name="next")
+        vectors = network.get_layer(ITEMS)(following)
+        ratings = NextRating(self.count, name="next_rating")(encoded, vectors, following)
+        return keras.Model({**network.input, "next": following}, {"items": scores, "ratings": ratings})
+
+    def examples(self, train: Split) -> Split:
+        split, ratings = super().examples(train), train.columns["ratings"]
+        assert isinstance(ratings, Ragged)
+        split.columns["ratings"], _ = stretches(ratings, self.facts["length"])
+        return split
+
+    def augment_raw(self, columns: Tensors, keys: tf.Tensor) -> Tensors:
+        ratings = self.part(columns["ratings"], columns["slack"], keys)[:, 1:]
+        return {**super().augment_raw(columns, keys), "ratings": ratings}
+
+    def augment(self, inputs: Any, targets: Any, weights: Any, keys: tf.Tensor) -> tuple[Any, Any, Any]:
+        return {**inputs, "next": targets["items"]}, targets, weights
+
+    def target(self, columns: Tensors) -> Any:
+        ratings = columns["ratings"] - self.facts["rating_mean"]
+        return {"items": super().target(columns), "ratings": ratings[..., None]}
+
+    def weight(self, columns: Tensors) -> Any:
+        used = tf.cast(columns["next"] > 0, tf.float32)
+        return {"items": used, "ratings": used}
+
+    def losses(self) -> dict[str, Any]:
+        ratings = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+        return {"loss": {"items": super().losses()["loss"], "ratings": ratings},
+                "loss_weights": {"items": 1.0, "ratings": self.settings.rating_weight}}

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from apps.recommend.model import Recommender
-from apps.recommend.networks import ENCODED, ITEMS, Vectors
+from apps.recommend.networks import ENCODED, ITEMS, ItemTable
 from shared.data.dataset import Split
 from shared.facts import Facts
 from shared.model import NETWORK, Model, Signature, Tensors
@@ -93,7 +93,7 @@ class ItemVectors(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("pocketconv")
-class Made(Vectors):
+class Made(ItemTable):
     """Vectors by a table `[1 + items, dimension]` that other layers made."""
 
     def call(self, x: Any, table: Any, score: bool = False) -> Any:

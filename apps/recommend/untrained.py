@@ -9,6 +9,7 @@ import tensorflow as tf
 from apps.recommend import baselines
 from apps.recommend.histories import joined
 from apps.recommend.model import Recommender
+from apps.recommend.ranking import scattered
 from apps.recommend.windows import windows
 from shared.data.dataset import Ragged, Split
 from shared.model import NETWORK, Tensors
@@ -39,7 +40,7 @@ class Untrained(Recommender):
     def spread(self, items: tf.Tensor, decay: float) -> tf.Tensor:
         """How much each item of the catalogue counts that is in a history, the last one 1."""
         weights = tf.constant(baselines.weights(items.shape[1], decay))
-        return self.scattered(items, tf.where(items > 0, weights[None], 0.0))
+        return scattered(items, tf.where(items > 0, weights[None], 0.0), self.count)
 
     def network(self) -> keras.Model:
         inputs = {**self.network_inputs(), "recent": keras.Input([self.count + 1], name="recent")}

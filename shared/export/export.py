@@ -113,16 +113,19 @@ def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[s
     columns = {name: np.stack([piece[name] for piece in ranges]) for name in model.inputs}
     calibration.write_bytes(arrays_to_bytes({f"{key}/{name}": column for key, given in model.ranges(
         network, columns).items() for name, column in given.items()}))
+    integer, of_int8 = network, folder / "saved_model"
     if "int8" in variants:
         batches = (model.preprocess({name: tf.constant(column[row:row + 32]) for name, column in columns.items()})
                    for row in range(0, len(ranges), 32))
         integer = fake_quantized(network, batches) if model.loops else model.for_int8(network)
+    if integer is not network:
+        of_int8 = rounded
         write_saved_model(model, integer, rounded, app.name, facts, batch)
     files = {variant: folder / f"{app.name}-{variant}.tflite" for variant in variants}
     tell(f"Converting to {', '.join(variants)}.")
     with ThreadPoolExecutor(2) as pool, progress("converting", len(variants)) as advance:
         def one(variant: str) -> str | None:
-            source = rounded if variant == "int8" else folder / "saved_model"
+            source = of_int8 if variant == "int8" else folder / "saved_model"
             reason = convert(source, variant, files[variant], None if model.loops else calibration)
             advance(1)
             return reason
