@@ -75,6 +75,7 @@ class RatedVectors(keras.layers.Layer):
         self.rated: tf.SparseTensor | None = None
 
     def build(self, *shapes: Any) -> None:
+        # Of all others the vector that their rating multiplies, then of all the one for that they rated.
         self.parts = self.add_weight(shape=(2 * self.others, self.dimension), name="parts",
                                      initializer=keras.initializers.RandomNormal(stddev=0.02))
         self.made = self.add_weight(shape=(self.rows, self.dimension), name="made", initializer="zeros",
