@@ -111,7 +111,10 @@ class Feed:
             made = self._prepare(augment_raw(kept, key)) if self.model.augments_raw else kept
             return augment(made, key)
 
-        return tf.data.Dataset.range(self.steps).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # an epoch's end would wait for its thread, up to a minute
+        batches = tf.data.Dataset.range(self.steps).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+        return batches.with_options(options)
 
     def _cut(self, kept: Any, indices: tf.Tensor) -> Any:
         """A batch without the padding that is common to all its examples, up to one of few lengths."""

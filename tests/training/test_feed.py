@@ -53,6 +53,10 @@ def assert_equal(batches, others):
             np.testing.assert_array_equal(a, b)
 
 
+def test_nothing_tunes_itself_since_an_epochs_end_would_wait_for_it(tmp_path):
+    assert feed(tmp_path).dataset().options().autotune.enabled is False
+
+
 def test_an_epoch_is_whole_batches_and_takes_no_example_twice(tmp_path):
     made = feed(tmp_path)
     for number in range(3):
