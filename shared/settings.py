@@ -93,7 +93,7 @@ class FitSettings(DataSettings):
     patience: int = setting(0, "stop after so many scorings on validation data without a better one (0: never)",
                             at_least=0)
     precision: Literal["float32", "mixed_bfloat16"] = setting(
-        "float32", "mixed_bfloat16 halves the time on processors with bfloat16 instructions")
+        "float32", "mixed_bfloat16 halves the time on processors that gain by it; fit says where this one does not")
 
     warmup: float = setting(0.05, "share of all steps in which cosine and one_cycle rise", advanced=True,
                             at_least=0, at_most=1)

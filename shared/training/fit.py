@@ -28,7 +28,7 @@ from shared.training.callbacks import Estimate, Resume, TensorBoard, Validate, m
 from shared.training.checkpoints import Checkpoints
 from shared.training.feed import Feed
 from shared.training.optimizers import optimizer
-from shared.training.processor import computes_bfloat16
+from shared.training.processor import gains_by_bfloat16
 from shared.training.projector import write_projector
 
 Tell = Callable[[str], None]
@@ -95,8 +95,8 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
         facts.values |= {"data": dataset.name if dataset.public else Path(dataset.name).name,
                          "splits": {name: getattr(settings, name) for name in ("seed", "validation", "test")}}
         facts.save(run.folder)
-    if settings.precision == "mixed_bfloat16" and not (tf.config.list_physical_devices("GPU") or computes_bfloat16()):
-        tell("This processor has no bfloat16 instructions: --precision float32 is faster here.")
+    if settings.precision == "mixed_bfloat16" and not (tf.config.list_physical_devices("GPU") or gains_by_bfloat16()):
+        tell("This processor gains nothing by bfloat16: --precision float32 is faster here.")
     model = app.build(settings, facts)
     examples = model.examples(train)
     with precision(settings.precision):

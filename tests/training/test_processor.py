@@ -1,19 +1,21 @@
-"""What a processor says of itself."""
+"""What a processor is good at is measured on it."""
 
 import pytest
+import tensorflow as tf
 
-from shared.training.processor import computes_bfloat16
-
-
-@pytest.mark.parametrize(("text", "can"), [
-    ("model name\t: old\nflags\t\t: fpu avx2 avx512f\n", False),
-    ("flags\t\t: fpu avx512_bf16 vaes\n", True),
-    ("flags\t\t: fpu amx_bf16\nbugs\t\t: none\n", True),
-    ("Features\t: fp asimd\n", True)])
-def test_bfloat16_is_read_from_the_flags(tmp_path, text, can):
-    (tmp_path / "cpuinfo").write_text(text)
-    assert computes_bfloat16(tmp_path / "cpuinfo") is can
+from shared.training import processor
 
 
-def test_nothing_known_is_taken_as_able(tmp_path):
-    assert computes_bfloat16(tmp_path / "none")
+@pytest.mark.parametrize(("bfloat16", "float32", "gains"), [(1.0, 2.0, True), (1.0, 1.0, False), (2.0, 1.0, False)])
+def test_it_gains_by_bfloat16_where_that_takes_less_time(monkeypatch, bfloat16, float32, gains):
+    monkeypatch.setattr(processor, "seconds", lambda dtype: bfloat16 if dtype == tf.bfloat16 else float32)
+    assert processor.gains_by_bfloat16() is gains
+
+
+def test_seconds_are_those_of_one_of_the_steps_in_that_dtype(monkeypatch):
+    clock, seen = iter([0, 9, 10, 15, 20, 23, 30, 34]), []
+    convolve = tf.nn.conv2d
+    monkeypatch.setattr(processor.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(tf.nn, "conv2d", lambda x, *rest: seen.append(x.dtype) or convolve(x, *rest))
+    assert processor.seconds(tf.bfloat16) == 3  # not the 9 of the first, which is traced
+    assert set(seen) == {tf.bfloat16}
