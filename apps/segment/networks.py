@@ -15,7 +15,7 @@ from shared.networks.blocks import Style, convolution, residual, separable
 L = keras.layers
 Settings = Any  # apps.segment.app.Settings: imported there, it would load TensorFlow
 MOMENTUM = 0.97  # of normalisation: data sets with masks are small, and so are their epochs
-RATES = (6, 12, 18)  # of the pyramid at output stride 16, as in the paper
+RATES = (6, 12, 18)  # of the pyramid at output stride 16, in the paper, for sides of 513 pixels
 
 
 def build(images: Any, settings: Settings, classes: int) -> Any:
@@ -83,7 +83,8 @@ def deeplab(x: Any, style: Style, settings: Settings, classes: int) -> Any:
     """DeepLab V3+ (Chen et al. 2018): backbone, atrous spatial pyramid, and a decoder that sees fine features."""
     light, height = settings.backbone == "separable", x.shape[1]
     fine, coarse = (resnet_v2 if settings.backbone == "resnet_v2" else backbone)(x, style, settings)
-    rates = tuple(rate * 16 // settings.output_stride for rate in RATES)
+    reach = 16 / settings.output_stride * min(1, max(x.shape[1:3]) / 513)  # not far past a small image's edges
+    rates = tuple(max(1, round(rate * reach)) for rate in RATES)
     x = AtrousSpatialPyramidPooling(settings.widest, rates, separable=light, activation=style.activation,
                                     dropout=settings.dropout)(coarse)
     width = settings.width * settings.decoder_stride  # twice the size, half the filters

@@ -15,6 +15,7 @@ from apps.segment.gaps import components, gap_weights
 from apps.segment.model import THRESHOLDS, VOID, Segmenter
 from shared.data.dataset import Split, Varied
 from shared.facts import Facts
+from shared.layers.atrous_spatial_pyramid_pooling import AtrousSpatialPyramidPooling
 from shared.layers.max_pooling_with_indices import MaxPoolingWithIndices
 from shared.layers.max_unpooling import MaxUnpooling
 from shared.training.fit import precision
@@ -86,6 +87,15 @@ def test_widths_double_at_each_halving_up_to_the_widest():
                if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (3, 3)]
     assert filters == [4, 4, 8, 8, 12, 12, 12, 12, 12, 12, 8, 8, 4, 4]
     assert sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in network.layers) == 3
+
+
+@pytest.mark.parametrize("size, stride, rates", [
+    ((512, 1024), 16, (6, 12, 18)), ((64, 513), 8, (12, 24, 36)), ((176, 240), 8, (6, 11, 17)),
+    ((32, 32), 16, (1, 1, 1))])
+def test_the_pyramid_reaches_as_far_as_in_the_paper_but_not_far_past_smaller_images(size, stride, rates):
+    network = build(size, model="deeplab", output_stride=stride, depth=1).network()
+    pyramid, = [layer for layer in network.layers if isinstance(layer, AtrousSpatialPyramidPooling)]
+    assert pyramid.rates == rates
 
 
 def test_segnet_puts_values_where_the_encoder_had_its_maxima():
