@@ -39,7 +39,7 @@ class Settings(FitSettings):
     backbone: Literal["separable", "residual", "resnet_v2"] = setting(
         "separable", "what deeplab is built on; resnet_v2 is keras-cv's")
     output_stride: Literal[8, 16] = setting(16, "how much smaller deeplab's coarsest features are", advanced=True)
-    decoder_stride: Literal[2, 4] = setting(4, "the same of the fine features that its decoder adds", advanced=True)
+    decoder_stride: Literal[1, 2, 4] = setting(4, "the same of the fine features that its decoder adds", advanced=True)
     size: Optional[str] = setting(None, "the network's HEIGHTxWIDTH [the images' own, or tiles of 256x256]",
                                   metavar="HxW")
     input_size: Optional[str] = setting(

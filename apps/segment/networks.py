@@ -98,8 +98,9 @@ def deeplab(x: Any, style: Style, settings: Settings, classes: int) -> Any:
 def backbone(x: Any, style: Style, settings: Settings) -> tuple[Any, Any]:
     """(features at the decoder's stride, features at the output stride); atrous where a halving is left out."""
     block = BLOCKS["separable" if settings.backbone == "separable" else "residual"]
-    x = convolution(x, style, settings.width, 3, 2)
-    stride, rate, seen = 2, 1, {2: x}
+    seen = {1: convolution(x, style, settings.width, 3)} if settings.decoder_stride == 1 else {}
+    x = seen[2] = convolution(seen.get(1, x), style, settings.width, 3, 2)
+    stride, rate = 2, 1
     for level in range(1, 5):
         width = min(settings.width * 2**level, settings.widest)
         halve = 2 if stride < settings.output_stride else 1

@@ -25,7 +25,8 @@ TINY = {"width": 4, "widest": 8, "depth": 2}
 CHOICES = [{"model": model, "block": block} for model in ("unet", "segnet")
            for block in ("plain", "residual", "separable")] + [
     {"model": "deeplab", "backbone": backbone, "output_stride": output, "decoder_stride": decoder, "depth": 1}
-    for backbone, output, decoder in itertools.product(("separable", "residual", "resnet_v2"), (8, 16), (2, 4))]
+    for backbone, (output, decoder) in itertools.product(("separable", "residual", "resnet_v2"),
+                                                         ((8, 1), (8, 4), (16, 2)))]
 
 
 def build(size=(36, 50), classes=3, facts=(), **options):
