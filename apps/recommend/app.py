@@ -60,6 +60,8 @@ class Settings(ColumnSettings):
                              metavar="N,N,...")
     kernel: int = setting(3, "taps of a convolution of nextitnet", advanced=True, at_least=1, at_most=15)
     attention: int = setting(0, "heads of attention on top of nextitnet's convolutions", at_least=0, at_most=16)
+    recent: int = setting(9, "last items that the horizontal convolutions of caser see; vertical ones see all --length",
+                          at_least=1, at_most=100)
     filters: int = setting(16, "filters of each height of caser", at_least=1, at_most=1024)
     vertical: int = setting(4, "filters of caser over the whole history", advanced=True, at_least=1, at_most=256)
     dropout: float = setting(0.2, "share of the numbers dropped while training", at_least=0, at_most=0.9)
@@ -77,7 +79,7 @@ class Settings(ColumnSettings):
                                   at_least=0, at_most=0.9)
     unknown_items: float = setting(0.5, "augmentation: share of the items that two_tower knows by their attributes "
                                    "alone", at_least=0, at_most=1)
-    top: int = setting(50, "items of an answer; reports count at 5, 10, 20, 50 and all of them", at_least=10,
+    top: int = setting(50, "items of an answer; reports count at 1, 5, 10, 20, 50 and all of them", at_least=10,
                        at_most=100_000)
     batch_size: int = setting(16, "stretches of history a step", at_least=1)
     learning_rate: float = setting(0.006, "step size at its highest", at_least=0)

@@ -96,16 +96,18 @@ def nextitnet(items: Any, table: Items, settings: Any, style: Style) -> Any:
 
 
 def caser(items: Any, table: Items, settings: Any, style: Style) -> Any:
-    """The last items as a picture: horizontal convolutions over some of them at once, vertical ones over a number of
-    all their vectors (Caser: Tang and Wang 2018, https://arxiv.org/abs/1809.07426); without its table of people, whom
-    a file must not know."""
+    """Items as a picture: horizontal convolutions over some of the last ones at once, vertical ones over a number of
+    all vectors that are read (Caser: Tang and Wang 2018, https://arxiv.org/abs/1809.07426). The paper's table of
+    people tells what they like in the long run; a file must not know people, so here a longer history tells it."""
     used = L.Reshape((-1, 1, 1))(Used()(items))
     picture = L.Multiply()([L.Reshape((-1, 1, settings.dimension))(table(items)), used])
     steps = picture.shape[1]
     seen = [L.Flatten()(L.Conv2D(settings.vertical, (steps, 1), **style.kernel())(
         L.Reshape((steps, settings.dimension, 1))(picture)))]
-    for height in range(1, steps + 1):
-        y = convolution(picture, style, settings.filters, (height, 1), padding="valid")
+    recent = min(settings.recent, steps)
+    last = L.Cropping2D(((steps - recent, 0), (0, 0)))(picture)
+    for height in range(1, recent + 1):
+        y = convolution(last, style, settings.filters, (height, 1), padding="valid")
         seen.append(L.GlobalMaxPooling2D()(y))
     x = L.Dropout(settings.dropout)(L.Concatenate()(seen))
     return L.Dense(settings.dimension, **style.kernel(), name=ENCODED)(x)

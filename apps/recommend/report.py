@@ -10,7 +10,7 @@ from shared.data.dataset import Ragged
 from shared.evaluation.answering import Answering
 from shared.evaluation.report import Curve, Report
 
-CUTS = (5, 10, 20, 50)
+CUTS = (1, 5, 10, 20, 50)
 SHOWN = 5  # items of a list, and examples
 LENGTHS = (5, 10, 20, 50, 100, 200, 500)  # of histories
 COMPARED, AT_ONCE = 5000, 250  # people for whom the baselines are asked too, and how many at once

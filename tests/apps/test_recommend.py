@@ -48,6 +48,20 @@ def test_no_step_of_nextitnet_sees_a_later_item(tmp_path):
     assert np.abs(one[0, 5:] - other[0, 5:]).max() > 1e-3
 
 
+def test_horizontal_convolutions_of_caser_see_the_last_items_vertical_ones_all(tmp_path):
+    made, network, *_ = built(written(tmp_path / "t.csv", some()), model="caser", length=6, recent=2)
+    histories = tf.constant([[1, 2, 3, 4, 5, 6], [7, 2, 3, 4, 5, 6], [1, 2, 3, 4, 7, 6]], tf.int32)
+    inputs = made.preprocess({"history": histories, "exclude": tf.zeros([3, 1], tf.int32)})
+    kernels = {tuple(layer.kernel.shape[:2]): layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)}
+    assert sorted(kernels) == [(1, 1), (2, 1), (6, 1)]
+    first, early, late = network(inputs)["scores"].numpy()
+    assert np.abs(first - early).max() > 1e-4
+    kernels[6, 1].set_weights([np.zeros_like(weight) for weight in kernels[6, 1].get_weights()])
+    first, early, late = network(inputs)["scores"].numpy()
+    np.testing.assert_allclose(first, early, atol=1e-6)
+    assert np.abs(first - late).max() > 1e-4
+
+
 def test_ratings_are_learned_of_the_items_that_come_next_and_are_not_in_the_file(tmp_path):
     rows = [f"u{person},i{(person + step) % 7},{step},I,{1 + (person + step) % 7 % 3}" for person in range(20)
             for step in range(6)]
