@@ -50,6 +50,10 @@ class Model(ABC):
     def network(self) -> keras.Model:
         """A new network, named `NETWORK`, its initial weights drawn from Keras' global seed."""
 
+    def run(self, network: keras.Model, inputs: Any) -> Any:
+        """What the network gives for what `preprocess` gave, where that is more than calling it."""
+        return network(inputs, training=False)
+
     @abstractmethod
     def postprocess(self, outputs: Any, inputs: Any, network: keras.Model) -> Tensors:
         """A batch of network outputs to answers by name.
@@ -69,7 +73,7 @@ class Model(ABC):
         def answer(raw: Tensors) -> Tensors:
             with tf.name_scope("preprocess"):
                 inputs = self.preprocess(raw)
-            outputs = network(inputs, training=False)
+            outputs = self.run(network, inputs)
             with tf.name_scope("postprocess"):
                 answers = self.postprocess(outputs, inputs, network)
                 return {**answers, **self.details(outputs, inputs)} if details else answers

@@ -60,8 +60,8 @@ class Settings(ColumnSettings):
                              metavar="N,N,...")
     kernel: int = setting(3, "taps of a convolution of nextitnet", advanced=True, at_least=1, at_most=15)
     attention: int = setting(0, "heads of attention on top of nextitnet's convolutions", at_least=0, at_most=16)
-    recent: int = setting(9, "last items that the horizontal convolutions of caser see; vertical ones see all --length",
-                          at_least=1, at_most=100)
+    recent: int = setting(9, "last items that the horizontal convolutions of caser see; vertical ones see all of "
+                          "--length", at_least=1, at_most=100)
     filters: int = setting(16, "filters of each height of caser", at_least=1, at_most=1024)
     vertical: int = setting(4, "filters of caser over the whole history", advanced=True, at_least=1, at_most=256)
     dropout: float = setting(0.2, "share of the numbers dropped while training", at_least=0, at_most=0.9)

@@ -63,6 +63,9 @@ class Settings(FitSettings):
     normalize: Literal["image", "log", "dataset"] = setting(
         "image", "bring each image to its own mean and spread, or its logarithm (fluorescence, where some objects are "
         "a hundred times as bright as others), or all to those of the training data")
+    symmetries: Literal["none", "mirror", "all"] = setting(
+        "none", "answer by the mean over an image and its mirror image, or over all eight ways a square tile can lie "
+        "(microscopy, maps); files take two and eight times as long")
     threshold_for: Literal["mean_iou", "dice", "pixel_accuracy", "rand_error", "none"] = setting(
         "mean_iou", "of two classes: what the threshold is chosen by, on validation data", advanced=True)
     augment: Literal["standard", "none"] = setting("standard", "new versions of every image each epoch")
@@ -113,6 +116,9 @@ class Segment(App):
         looked_at = np.random.default_rng(0).permutation(len(train))[:LOOKED_AT]
         images = [train.take(np.array([i]))["image"][0] for i in np.sort(looked_at)]
         size = sides("--size", settings.size) or self._own_size(settings, train.meta["size"])
+        if settings.symmetries == "all" and size[0] != size[1]:
+            raise UserError(f"--symmetries all turns images, and {size[0]}x{size[1]} ones would not fit any more: "
+                            f"give a square --size, or --symmetries mirror.")
         overlap = int(settings.overlap * min(size))
         pixels = np.concatenate([image.reshape(-1, image.shape[-1])[::7] for image in images]).astype(np.float64)
         values: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """The TensorFlow part: uint8 pixels in, class and confidence of each pixel out."""
 
 import math
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import tensorflow as tf
 from apps.segment import networks, pieces
 from apps.segment.augment import field, inside, light
 from apps.segment.gaps import components, gap_weights
+from apps.segment.symmetries import WAYS, mean_over
 from shared.data.dataset import Decoded, Split
 from shared.data.warp import nearest, sample
 from shared.evaluation.segmentation import SegmentationScorer
@@ -60,6 +61,10 @@ class Segmenter(Model):
     def network(self) -> keras.Model:
         images = keras.Input((*self.size, self.facts["channels"]))
         return keras.Model(images, networks.build(images, self.settings, len(self.facts["labels"])), name=NETWORK)
+
+    def run(self, network: keras.Model, inputs: Any) -> tf.Tensor:
+        ways, once = WAYS[self.settings.symmetries], partial(super().run, network)
+        return mean_over(ways, once, inputs) if ways else once(inputs)
 
     def _probabilities(self, outputs: tf.Tensor) -> tf.Tensor:
         threshold = self.facts.get("threshold", 0.5)

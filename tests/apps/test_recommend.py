@@ -52,7 +52,8 @@ def test_horizontal_convolutions_of_caser_see_the_last_items_vertical_ones_all(t
     made, network, *_ = built(written(tmp_path / "t.csv", some()), model="caser", length=6, recent=2)
     histories = tf.constant([[1, 2, 3, 4, 5, 6], [7, 2, 3, 4, 5, 6], [1, 2, 3, 4, 7, 6]], tf.int32)
     inputs = made.preprocess({"history": histories, "exclude": tf.zeros([3, 1], tf.int32)})
-    kernels = {tuple(layer.kernel.shape[:2]): layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)}
+    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    kernels = {tuple(layer.kernel.shape[:2]): layer for layer in convolutions}
     assert sorted(kernels) == [(1, 1), (2, 1), (6, 1)]
     first, early, late = network(inputs)["scores"].numpy()
     assert np.abs(first - early).max() > 1e-4

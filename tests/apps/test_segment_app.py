@@ -162,6 +162,12 @@ def test_sizes_that_are_asked_for_are_taken(sample):
     assert facts["size"] == facts["input_size"] == [32, 48] and facts["overlap"] == 16
 
 
+def test_images_that_are_turned_must_be_square(sample):
+    assert learned(sample, some((40, 60)), size="32x32", symmetries="all")["size"] == [32, 32]
+    with pytest.raises(UserError, match="--symmetries all turns images, and 24x32 ones would not fit"):
+        learned(sample, some((40, 60)), size="24x32", symmetries="all")
+
+
 def test_facts_hold_mean_and_spread_of_each_channel(sample):
     images = [np.full((70, 70, 3), (10, 100, 200), np.uint8) + RANDOM.integers(0, [3, 40, 55], (70, 70, 3)).astype(
         np.uint8) for _ in range(3)]
