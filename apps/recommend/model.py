@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from apps.recommend.histories import joined
 from apps.recommend.networks import ENCODED, EVERY_STEP, ITEMS, NETWORKS, Items
+from apps.recommend.objectives import NextItemTrainer
 from apps.recommend.ranking import Ranking
-from apps.recommend.sampled import SampledTrainer
 from apps.recommend.windows import stretches, windows
 from shared.data.dataset import Split
 from shared.data.stateless import uniform
@@ -67,12 +67,9 @@ class Recommender(Model):
         return {"scores": table(encoded, score=True), "encoded": encoded}
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
-        """One that scores at every step of a history, where the network can."""
-        encoded, table = network.get_layer(ENCODED).output, network.get_layer(ITEMS)
-        if self.settings.loss != "softmax":
-            return SampledTrainer(network.input, encoded, table, self.settings.loss, self.facts["counts"],
-                                  self.settings.negatives)
-        return keras.Model(network.input, table(encoded, score=True) if self.every_step else network.output["scores"])
+        """One that learns at every step of a history, where the network can."""
+        return NextItemTrainer(network.input, network.get_layer(ENCODED).output, network.get_layer(ITEMS),
+                               self.settings.loss, self.facts["counts"], self.settings.negatives)
 
     def postprocess(self, outputs: Tensors, inputs: Any, network: keras.Model) -> Tensors:
         ranking = self.ranking(outputs, inputs, network)

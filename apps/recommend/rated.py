@@ -48,7 +48,8 @@ class Rated(Recommender):
 
     def trainer(self, network: keras.Model, train: Split) -> keras.Model:
         """One that takes `next` besides, int32 `[n, length]`, and gives `items`, the scores, and `ratings`."""
-        scores, encoded = super().trainer(network, train).output, network.get_layer(ENCODED).output
+        encoded = network.get_layer(ENCODED).output
+        scores = network.get_layer(ITEMS)(encoded, score=True)
         following = keras.Input([self.facts["length"]], dtype="int32", name="next")
         vectors = network.get_layer(ITEMS)(following)
         ratings = NextRating(self.count, name="next_rating")(encoded, vectors, following)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from recommend_tables import APP, built, loaded, some, written
+from scipy.special import log_softmax
 
 from apps.recommend.app import Settings, raw_of
 from apps.recommend.asking import by_scores, explained
@@ -35,6 +36,21 @@ def test_every_network_learns_what_comes_next(tmp_path, model, options):
     answer = answering(APP, predict_with(made, network), made.inputs, made.facts)
     given = [int(one["items"][0]) for one in answer([raw_of([1, 2]), raw_of([3, 4]), raw_of([5, 6])])]
     assert given == [3, 5, 7]
+
+
+@pytest.mark.parametrize("model", ["nextitnet", "caser"])
+def test_the_loss_is_the_mean_cross_entropy_of_what_came_next_where_something_did(tmp_path, model):
+    made, _, trainer, *_ = built(written(tmp_path / "t.csv", some()), length=4, model=model, dropout=0.0)
+    trainer.compile("sgd", **made.losses())
+    x = made.preprocess({"history": tf.constant([[0, 0, 1, 2], [3, 4, 5, 6]]), "exclude": tf.zeros([2, 1], tf.int32)})
+    y, weight = np.array([[0, 3, 4, 5], [7, 0, 1, 2]]), np.array([[0, 1, 1, 0.5], [1, 0, 1, 1]], np.float32)
+    if model == "caser":
+        y, weight = y[:, -1], weight[:, -1]
+    vectors = trainer(x)
+    loss = trainer.compute_loss(x, tf.constant(y), vectors, tf.constant(weight), training=True)
+    scores = np.asarray(vectors) @ np.asarray(trainer.items.table).T + np.asarray(trainer.items.bias)
+    each = -np.take_along_axis(log_softmax(scores, -1), y[..., None], -1)[..., 0]
+    assert float(loss) == pytest.approx(np.average(each, weights=weight), rel=1e-5)
 
 
 def test_no_step_of_nextitnet_sees_a_later_item(tmp_path):
