@@ -76,8 +76,7 @@ def drawn_last(given: list[tuple[list[str], str]]) -> dict[tuple[str, str], str]
         rows.setdefault(user, []).append((int(time), second, movie))
     draw, chosen = random.Random(0), {}
     for user, own in rows.items():
-        # Later rows are later within a second, so the last of the latest, not the first, is the last.
-        _, second, movie = max(reversed(own), key=lambda row: row[0])
+        _, second, movie = sorted(own, key=lambda row: row[0])[-1]
         among = [other for _, at, other in own if at == second] if second else [movie]
         chosen[user, draw.choice(among)] = ""
     return chosen
@@ -105,13 +104,13 @@ def main() -> None:
         needed.append(args.last / NEGATIVE)
     if lacking := [path for path in needed if not path.is_file()]:
         sys.exit(f"There is no {lacking[0]}: see --help for where the set comes from.")
+    rows = ncf(args.source, args.last, args.rehearse) if args.last else (row for row, _ in movielens(args.source))
     count = 0
     with args.table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         names = [*COLUMNS, "candidates"] if args.candidates else COLUMNS
         writer.writerow(names)
-        for row in ncf(args.source, args.last, args.rehearse) if args.last else (row for row, _ in movielens(
-                args.source)):
+        for row in rows:
             writer.writerow(row[:len(names)])
             count += 1
     print(f"{count:,} ratings; use them by --data {args.table}")

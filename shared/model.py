@@ -51,7 +51,7 @@ class Model(ABC):
         """A new network, named `NETWORK`, its initial weights drawn from Keras' global seed."""
 
     def run(self, network: keras.Model, inputs: Any) -> Any:
-        """What the network gives for what `preprocess` gave, where that is more than calling it."""
+        """What the network gives for what `preprocess` gave; the place to ask it more than once for an answer."""
         return network(inputs, training=False)
 
     @abstractmethod

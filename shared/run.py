@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,12 @@ class Run:
         kept = {key: value for key, value in as_dict(settings).items() if key not in UNKEPT}
         write_atomically(folder / "settings.yaml", yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
         return run
+
+    def discard(self) -> None:
+        """Removes the folder where it holds nothing but records of what was to begin, its own or those of folds."""
+        made = {path.name for path in self.folder.rglob("*") if path.is_file()}
+        if made <= {"run.json", "settings.yaml"}:
+            shutil.rmtree(self.folder)
 
     @classmethod
     def open(cls, folder: str | os.PathLike) -> "Run":

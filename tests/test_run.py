@@ -50,6 +50,16 @@ def test_a_run_cannot_be_made_in_a_file(tmp_path, place):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_a_run_is_discarded_only_where_nothing_was_learned(run):
+    Run.create(run.folder / "fold-1", Mnist(), Settings())
+    (run.folder / "fold-1" / "facts.json").write_text("{}")
+    run.discard()
+    assert (run.folder / "run.json").exists() and (run.folder / "fold-1" / "facts.json").exists()
+    (run.folder / "fold-1" / "facts.json").unlink()
+    run.discard()
+    assert not run.folder.exists()
+
+
 def test_a_foreign_format_is_told(run):
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps({**record, "format": 99}))

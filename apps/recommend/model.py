@@ -93,7 +93,7 @@ class Recommender(Model):
         def score(raw: Tensors) -> Tensors:
             with tf.name_scope("preprocess"):
                 inputs = self.preprocess(raw)
-            outputs = network(inputs, training=False)
+            outputs = self.run(network, inputs)
             with tf.name_scope("postprocess"):
                 items = tf.where((raw["items"] > 0) & (raw["items"] <= self.count), raw["items"], 0)
                 return {"scores": self.ranking(outputs, inputs, network).chances_of(items)}

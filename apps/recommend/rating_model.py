@@ -80,7 +80,7 @@ class Rater(Model):
         for start in range(0, len(user), AT_ONCE):
             inputs = self.preprocess({name: tf.constant(column[start:start + AT_ONCE])
                                       for name, column in (("user", user), ("item", item))})
-            parts.append(self.further(network(inputs, training=False), inputs).numpy())
+            parts.append(self.further(self.run(network, inputs), inputs).numpy())
         further = np.concatenate(parts).astype(np.float64)
         square = float((further ** 2).sum())
         slope = float((further * (rating - self.biased(user, item).numpy())).sum()) / square if square else 1.0

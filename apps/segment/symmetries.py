@@ -5,9 +5,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 Way = tuple[bool, bool, bool]  # whether rows and columns change places, and then the order of rows, of columns
-WAYS: dict[str, list[Way]] = {"none": [], "mirror": [(False, False, False), (False, False, True)],
-                              "all": [(turned, down, back) for turned in (False, True) for down in (False, True)
-                                    for back in (False, True)]}
+WAYS: dict[str, list[Way]] = {
+    "none": [], "mirror": [(False, False, False), (False, False, True)],
+    "all": [(turned, down, back) for turned in (False, True) for down in (False, True) for back in (False, True)]}
 
 
 def mean_over(ways: list[Way], network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
@@ -23,13 +23,18 @@ def mean_over(ways: list[Way], network: Callable[[tf.Tensor], tf.Tensor], images
 
 
 def lay(images: tf.Tensor, way: Way) -> tf.Tensor:
-    images = tf.transpose(images, [0, 2, 1, 3]) if way[0] else images
-    for axis in (1, 2):
-        images = tf.reverse(images, [axis]) if way[axis] else images
-    return images
+    return mirrored(transposed(images, way), way)
 
 
 def lay_back(images: tf.Tensor, way: Way) -> tf.Tensor:
+    return transposed(mirrored(images, way), way)
+
+
+def transposed(images: tf.Tensor, way: Way) -> tf.Tensor:
+    return tf.transpose(images, [0, 2, 1, 3]) if way[0] else images
+
+
+def mirrored(images: tf.Tensor, way: Way) -> tf.Tensor:
     for axis in (1, 2):
         images = tf.reverse(images, [axis]) if way[axis] else images
-    return tf.transpose(images, [0, 2, 1, 3]) if way[0] else images
+    return images

@@ -63,6 +63,10 @@ def run(app: App, arguments: Any) -> int:
     except Interrupted as stop:
         again = shlex.join(["pocketconv", app.name, "fit", "--resume", str(there.folder)])
         raise KeyboardInterrupt(f"Stopped and saved. Go on with: {again}") from stop
+    except UserError:
+        if not settings.resume:
+            there.discard()  # the data do not allow these settings, and nothing was learned
+        raise
     show_report(report, app.headline, console)
     tell(f"Kept in {there.folder}; curves and pictures: tensorboard --logdir {there.folder.parent}")
     if arguments.json:

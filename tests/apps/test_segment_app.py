@@ -341,6 +341,16 @@ def test_bad_settings_are_told_before_there_is_a_run(command, tmp_path, monkeypa
     assert content(tmp_path) == before and not (tmp_path / "runs").exists()
 
 
+def test_settings_that_the_images_do_not_allow_leave_no_run(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(6):
+        pair(tmp_path / "data", number, halves(40, 47))
+    before = content(tmp_path)
+    out, err = command("fit", "--data", "data", "--symmetries", "all", status=2)
+    assert not out and err.splitlines()[-1].startswith("--symmetries all turns images, and 40x47 ones"), err
+    assert content(tmp_path) == before
+
+
 # Scores at the images' own sizes, absent classes, void
 
 @pytest.mark.parametrize("way", ["small", "tiled"])
