@@ -24,7 +24,9 @@ from shared.signature import Tensor
 
 TILE = 256  # side of a tile where nothing is said
 MOST_PIXELS = 500_000_000  # of an image to be answered: 20,000 x 20,000 go through as tiles
+MOST_AT_ONCE = 1 << 20  # pixels that are answered at once, in all ways they are laid
 LOOKED_AT = 200  # images that pixel statistics are taken from
+WAYS = {"none": 1, "mirror": 2, "all": 8}  # of --symmetries
 
 
 @dataclass(kw_only=True)
@@ -125,6 +127,7 @@ class Segment(App):
             **{name: getattr(dataset, name) for name in ("labels", "colors", "void", "binary", "objects", "channels")},
             "size": list(size), "input_size": list(sides("--input-size", settings.input_size) or size),
             "fit_image": settings.fit_image, "overlap": overlap, "normalize": settings.normalize,
+            "symmetries": settings.symmetries,
             "mean": pixels.mean(0).round(3).tolist(), "std": np.maximum(pixels.std(0), 1).round(3).tolist()}
         if settings.class_weights != "none":
             values["class_weights"] = self._class_weights(train, settings.class_weights == "square_root")
@@ -176,6 +179,10 @@ class Segment(App):
             return pieces.from_tiles(own, answers, size, facts["overlap"])
         answer = next(answers)
         return {name: pieces.resized_labels(answer[name], own) for name in ("mask", "confidence")}
+
+    def at_once(self, facts: Facts) -> int:
+        height, width = facts["size"]
+        return max(1, MOST_AT_ONCE // (height * width * WAYS[facts.get("symmetries", "none")]))
 
     def any_size(self, facts: Facts) -> str:
         height, width = facts["input_size"]

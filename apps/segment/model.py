@@ -30,7 +30,8 @@ DARKEST = 4.0  # of 255: added to an image's spread, so that noise in a flat one
 
 class Segmenter(Model):
     """Facts: `labels`, `size` of the network and `input_size` of the signature (both [height, width]), `channels`,
-    `fit_image`, `overlap`, `normalize`, `mean` and `std` (of each channel, of 255), `class_weights`, `threshold`."""
+    `fit_image`, `overlap`, `normalize`, `mean` and `std` (of each channel, of 255), `symmetries`, `class_weights`,
+    `threshold`."""
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -63,7 +64,7 @@ class Segmenter(Model):
         return keras.Model(images, networks.build(images, self.settings, len(self.facts["labels"])), name=NETWORK)
 
     def run(self, network: keras.Model, inputs: Any) -> tf.Tensor:
-        ways, once = WAYS[self.settings.symmetries], partial(super().run, network)
+        ways, once = WAYS[self.facts.get("symmetries", "none")], partial(super().run, network)
         return mean_over(ways, once, inputs) if ways else once(inputs)
 
     def _probabilities(self, outputs: tf.Tensor) -> tf.Tensor:

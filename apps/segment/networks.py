@@ -92,6 +92,8 @@ def deeplab(x: Any, style: Style, settings: Settings, classes: int) -> Any:
     x = L.Concatenate()([x, convolution(fine, style, width, 1)])
     x = BLOCKS["separable" if light else "plain"](x, style, width)
     x = logits(x, style, classes)
+    if x.shape[1] == height:
+        return x
     return L.UpSampling2D(height // x.shape[1], interpolation="bilinear", dtype="float32")(x)
 
 

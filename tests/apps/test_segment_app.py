@@ -304,7 +304,7 @@ def test_a_large_image_goes_through_as_tiles(tiled, command, tmp_path, monkeypat
 
 
 def test_memory_is_bounded_by_a_row_of_tiles():
-    facts = Facts({"input_size": [64, 64], "overlap": 0, "fit_image": "tile"})
+    facts = Facts({"size": [64, 64], "input_size": [64, 64], "overlap": 0, "fit_image": "tile"})
     inputs = {"image": Tensor((64, 64, 1), "uint8")}
 
     def predict(raw):

@@ -8,9 +8,11 @@ from ai_edge_litert.interpreter import Interpreter
 from scipy.special import softmax
 from test_segment_model import RANDOM, build, noise
 
+from apps.segment import app
 from apps.segment.symmetries import WAYS, lay, lay_back, mean_over
 from shared.export.convert import convert
 from shared.export.saved_model import write_saved_model
+from shared.facts import Facts
 
 MIRRORS = [lambda x: x, np.fliplr]
 TURNS = [lambda x, quarters=quarters, mirror=mirror: np.rot90(mirror(x), quarters) for quarters in range(4)
@@ -38,9 +40,16 @@ def test_the_mean_is_over_what_a_network_says_of_each_way_laid_back():
                                          + np.swapaxes(ramp ** 2 + ramp[:, :, ::-1] ** 2, 1, 2)) / 4, atol=1e-5)
 
 
+def test_the_more_ways_an_image_is_laid_the_fewer_are_answered_at_once():
+    assert {name: max(1, len(ways)) for name, ways in WAYS.items()} == app.WAYS
+    one, eight = (app.Segment().at_once(Facts({"size": [256, 256], "symmetries": name})) for name in ("none", "all"))
+    assert one == 8 * eight and eight * 8 * 256 * 256 <= app.MOST_AT_ONCE
+    assert app.Segment().at_once(Facts({"size": [4096, 4096], "symmetries": "all"})) == 1
+
+
 @pytest.mark.parametrize("name,turns,size", [("mirror", MIRRORS, (16, 24)), ("all", TURNS, (16, 16))])
 def test_a_turned_image_has_the_turned_answer(name, turns, size):
-    model, plain = build(size, symmetries=name), build(size)
+    model, plain = build(size, facts={"symmetries": name}), build(size)
     network = model.network()
     image = noise(*size, 3)
 
@@ -56,7 +65,7 @@ def test_a_turned_image_has_the_turned_answer(name, turns, size):
 
 
 def test_files_answer_by_the_same_mean(tmp_path):
-    model = build((16, 16), symmetries="all")
+    model = build((16, 16), facts={"symmetries": "all"})
     network = model.network()
     for layer in network.layers:  # so that normalisation is not that of an untrained network
         if isinstance(layer, keras.layers.BatchNormalization):
