@@ -42,6 +42,8 @@ class Settings(FitSettings):
         "separable", "what deeplab is built on; resnet_v2 is keras-cv's")
     output_stride: Literal[8, 16] = setting(16, "how much smaller deeplab's coarsest features are", advanced=True)
     decoder_stride: Literal[1, 2, 4] = setting(4, "the same of the fine features that its decoder adds", advanced=True)
+    encoder_addition: bool = setting(False, "segnet: add the encoder's features to what is unpooled, which its paper "
+                                     "found a little better, for more memory", advanced=True)
     size: Optional[str] = setting(None, "the network's HEIGHTxWIDTH [the images' own, or tiles of 256x256]",
                                   metavar="HxW")
     input_size: Optional[str] = setting(

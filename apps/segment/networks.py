@@ -67,14 +67,19 @@ def unet(x: Any, style: Style, settings: Settings, classes: int) -> Any:
 
 
 def segnet(x: Any, style: Style, settings: Settings, classes: int) -> Any:
-    """SegNet (Badrinarayanan et al. 2017): the decoder puts values back where the encoder's maxima were."""
-    block, filters, places = BLOCKS[settings.block], levels(settings)[:-1], []
+    """SegNet (Badrinarayanan et al. 2017): the decoder puts values back where the encoder's maxima were; with
+    `encoder_addition` (the paper's SegNet-Basic-EncoderAddition) to the encoder's features."""
+    block, filters, seen = BLOCKS[settings.block], levels(settings)[:-1], []
     for width in filters:
-        x, indices = MaxPoolingWithIndices()(block(x, style, width))
-        places.append(indices)
+        features = block(x, style, width)
+        x, indices = MaxPoolingWithIndices()(features)
+        seen.append((features, indices))
     x = L.SpatialDropout2D(settings.dropout)(x)
     for level in reversed(range(settings.depth)):
-        x = MaxUnpooling()([x, places[level]])
+        features, indices = seen[level]
+        x = MaxUnpooling()([x, indices])
+        if settings.encoder_addition:
+            x = L.Add()([x, features])
         x = convolution(convolution(x, style, filters[level]), style, filters[max(level - 1, 0)])
     return logits(x, style, classes)
 

@@ -24,6 +24,7 @@ RANDOM = np.random.default_rng(0)
 TINY = {"width": 4, "widest": 8, "depth": 2}
 CHOICES = [{"model": model, "block": block} for model in ("unet", "segnet")
            for block in ("plain", "residual", "separable")] + [
+    {"model": "segnet", "encoder_addition": True}] + [
     {"model": "deeplab", "backbone": backbone, "output_stride": output, "decoder_stride": decoder, "depth": 1}
     for backbone, (output, decoder) in itertools.product(("separable", "residual", "resnet_v2"),
                                                          ((8, 1), (8, 4), (16, 2)))]
@@ -116,6 +117,19 @@ def test_segnet_puts_values_where_the_encoder_had_its_maxima():
         assert not rest.any()
         assert (np.take_along_axis(after, at[..., None], -1) != 0).mean() > 0.2
         assert len(np.unique(at)) == 4
+
+
+def test_segnet_adds_the_encoder_s_features_where_that_is_asked_for():
+    network = build((16, 24), model="segnet", width=6, widest=6, depth=2, encoder_addition=True).network()
+    layers = {kind: [layer for layer in network.layers if isinstance(layer, kind)]
+              for kind in (MaxPoolingWithIndices, MaxUnpooling, keras.layers.Add)}
+    part = keras.Model(network.input, [[pool.input for pool in layers[MaxPoolingWithIndices]],
+                                       [layer.output for layer in layers[MaxUnpooling]],
+                                       [layer.output for layer in layers[keras.layers.Add]]])
+    pooled, unpooled, added = part(RANDOM.normal(size=(3, 16, 24, 3)).astype(np.float32), training=False)
+    assert len(added) == 2
+    for features, placed, total in zip(reversed(pooled), unpooled, added, strict=True):
+        np.testing.assert_allclose(total, features.numpy() + placed.numpy(), atol=1e-5)
 
 
 # Before and after the network
