@@ -60,6 +60,8 @@ class App(ABC):
         model_class: `package.module:Class` of the app's `Model`, imported only when TensorFlow is wanted.
         file_types: endings, in lower case, of the files that `predict` takes from a folder; none: all files.
         refused: settings that mean nothing here, with the reason.
+        argument: what an argument of `predict` is, for help.
+        argument_flag: a flag of `predict` that names an input too (`history`); none: there is none.
         standard_input: what `predict -` takes from there, for help.
         devices: flags of `predict` (`microphone`) for what `listen` opens, with their help.
         explains: help of the flag `--explain` of `predict`, where `explain` says anything.
@@ -73,6 +75,8 @@ class App(ABC):
     model_class: ClassVar[str]
     file_types: ClassVar[frozenset[str]] = frozenset()
     refused: ClassVar[dict[str, str]] = {}
+    argument: ClassVar[str] = "files, folders of files"
+    argument_flag: ClassVar[str] = ""
     standard_input: ClassVar[str] = "one a line from standard input"
     devices: ClassVar[dict[str, str]] = {}
     explains: ClassVar[str] = ""

@@ -21,6 +21,7 @@ class TextApp(App):
     """The raw input is `text`, UTF-8 bytes."""
 
     raw = ("text",)
+    argument = "texts, files whose lines are texts, folders of text files"
     file_types = frozenset({".txt"})
 
     def check(self, settings: Any) -> None:

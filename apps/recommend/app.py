@@ -99,6 +99,8 @@ class Recommend(App):
     refused = {"class_weights": "each item is a class of its own; rare ones are learned as they are.",
                "label_smoothing": "what came next is one item.",
                "folds": "people are tested by what they had last: --hold-out says how much of it."}
+    argument = 'histories, as ids or titles with commas between ("85123A, 22423"), the latest last'
+    argument_flag = "history"
     standard_input = "histories, one a line"
     explains = "say which items of the history moved the first answer, by leaving out each"
 

@@ -54,6 +54,7 @@ class Rate(App):
     headline = Headline("rmse", higher_is_better=False, unit="stars")
     model_class = "apps.recommend.rating_model:Rater"
     refused = {"class_weights": "ratings are numbers.", "label_smoothing": "ratings are numbers."}
+    argument = 'pairs as USER,ITEM ("42, Toy Story (1995)")'
     standard_input = "pairs as USER,ITEM or JSON objects, one a line"
 
     def check(self, settings: Any) -> None:

@@ -24,7 +24,7 @@ VERBS = {
 EXAMPLES = {
     "fit": ("fit --data sample --epochs 5", "fit --resume RUN --epochs 20", "fit --config RUN/settings.yaml --seed 1"),
     "evaluate": ("evaluate", "evaluate --artifact A.tflite --artifact B.tflite --data DATA --split test"),
-    "predict": ("predict INPUT", "predict FOLDER --artifact FILE.tflite --json"),
+    "predict": ("predict INPUT", "predict INPUT INPUT --artifact FILE.tflite --json"),
     "export": ("export", "export --run RUN --max-drop 0.1"),
     "benchmark": ("benchmark --artifact FILE.tflite --threads 1,2,4",),
     "runs": ("runs", "runs --json"),

@@ -20,8 +20,10 @@ from shared.settings import setting
 def settings_class(app: App) -> type:
     return make_dataclass("PredictArguments", [
         ("inputs", list[str], field(default_factory=list, metadata={
-            "help": f"raw inputs: files, folders of files, or - for {app.standard_input}",
+            "help": f"raw inputs: {app.argument}, or - for {app.standard_input}",
             "positional": True, "metavar": "INPUT"})),
+        *([(app.argument_flag, Optional[str], setting(None, "another way to give an INPUT", metavar="INPUT"))]
+          if app.argument_flag else []),
         ("artifact", Optional[str], setting(None, "a run, a SavedModel or a .tflite [the latest run]",
                                             metavar="PATH")),
         ("output", Optional[str], setting(None, "folder for answers that are files (masks, overlays)", metavar="DIR")),
@@ -34,6 +36,8 @@ def settings_class(app: App) -> type:
 
 def run(app: App, arguments: Any) -> int:
     """Answers every input it can; a bad one is told and counted, and the exit status is then 2."""
+    if app.argument_flag and (given := getattr(arguments, app.argument_flag)) is not None:
+        arguments.inputs = [*arguments.inputs, given]
     device = next((name for name in app.devices if getattr(arguments, name)), None)
     if device and (arguments.inputs or arguments.output):
         raise UserError(f"--{device} prints what it hears: leave out all inputs and --output.")

@@ -1,5 +1,7 @@
 """Histories in, ranked lists out: networks, answers, and what is asked."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -7,9 +9,11 @@ import tensorflow as tf
 from recommend_tables import APP, built, loaded, some, written
 from scipy.special import log_softmax
 
+from apps import APPS
 from apps.recommend.app import Settings, raw_of
 from apps.recommend.asking import by_scores, explained
 from apps.recommend.model import SCORED
+from shared.cli.main import main
 from shared.errors import UserError
 from shared.evaluation.answering import answering
 from shared.export.convert import convert, operations
@@ -241,3 +245,15 @@ def test_what_goes_not_together_is_refused(tmp_path):
         loaded(tmp_path / "t.dat")
     with pytest.raises(UserError, match="has no column 'film': line 1 names user, item, time"):
         loaded(path, item_column="film")
+
+
+def test_a_history_may_be_given_by_its_flag(capsys):
+    shipped = str(next((Path(__file__).parents[2] / "saved_models/recommend/reference").glob("*.tflite")))
+    said = []
+    for given in (["85123A, 22423"], ["--history", "85123A, 22423"], ["85123A, 22423", "--history", "22423"]):
+        assert main(["recommend", "predict", *given, "--artifact", shipped], APPS) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and said[0].startswith("85123A, 22423: ")
+    assert said[2].startswith(said[0]) and len(said[2].splitlines()) == 2
+    assert main(["recommend", "predict", "--help"], APPS) == 0
+    assert "histories, as ids or titles" in capsys.readouterr().out
