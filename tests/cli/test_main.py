@@ -56,5 +56,5 @@ def test_runs_without_runs(tmp_path):
 
 
 def test_module_does_the_same(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "apps.mnist", "--help"], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-m", "apps", "mnist", "--help"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "usage: pocketconv mnist" in done.stdout
