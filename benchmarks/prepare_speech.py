@@ -7,12 +7,12 @@
     python -m benchmarks.prepare_speech joined SOURCE FOLDER [--leave-out SPEAKER]
         The same recordings, joined: strings of 3 to 7 digits of one speaker with gaps, over a floor of noise; 3,000 to
         train, 300 to validate, 300 to test, drawn by a fixed seed from the parts above.
-    python -m benchmarks.prepare_speech commands SOURCE FOLDER
+    python -m benchmarks.prepare_speech commands SOURCE FOLDER [--words]
         SOURCE: the canonical test set of Speech Commands v0.02 (Warden 2018, CC BY 4.0),
         http://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz, 12 classes, 4,890 clips, with
         `index.csv`: clip (path without its ending), label, speaker, own_split. Speakers are divided by the SHA-1 of
         their name modulo 10: 0 and 1 test, 2 validates, the others train; clips of silence, which have none, by their
-        own.
+        own. With --words what was said of 35 words, also of those that the 12 classes call unknown (`word`).
     python -m benchmarks.prepare_speech grid SOURCE FOLDER
         SOURCE: the sound of speaker s1 of the GRID corpus (Cooke et al. 2006, https://doi.org/10.1121/1.2229005, free
         for research use), with `index.csv`: utt, text, own_split: SHA-1 of the name modulo 10, 0 tests, 1 validates.
@@ -73,8 +73,8 @@ def joined(source: Path, clips: Path, left_out: str | None) -> Rows:
     return made
 
 
-def by_index(source: Path, clips: Path, name: str, truth: str) -> Rows:
-    """Clips that `index.csv` lists."""
+def by_index(source: Path, clips: Path, name: str, truth: str, kind: str) -> Rows:
+    """Clips that `index.csv` lists; its column `truth` is their label or text."""
     made: Rows = {}
     if not (source / "index.csv").is_file():
         sys.exit(f"{source} has no index.csv: see --help for what stands in it.")
@@ -86,7 +86,7 @@ def by_index(source: Path, clips: Path, name: str, truth: str) -> Rows:
             flat = row[name].replace("/", "_") + path.suffix
             shutil.copyfile(path, clips / flat)
             made.setdefault(SPLITS[row["own_split"]], []).append(
-                {"file": flat, truth: row[truth], "speaker": row.get("speaker", "s1")})
+                {"file": flat, kind: row[truth], "speaker": row.get("speaker", "s1")})
     return made
 
 
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--leave-out", metavar="SPEAKER")
+    parser.add_argument("--words", action="store_true")
     args = parser.parse_args()
     if args.folder.exists():
         sys.exit(f"{args.folder} exists already: name a new folder.")
@@ -109,9 +110,9 @@ def main() -> None:
         case "joined":
             made = joined(args.source, clips, args.leave_out)
         case "commands":
-            made = by_index(args.source, clips, "clip", "label")
+            made = by_index(args.source, clips, "clip", "word" if args.words else "label", "label")
         case "grid":
-            made = by_index(args.source, clips, "utt", "text")
+            made = by_index(args.source, clips, "utt", "text", "text")
     for split, rows in made.items():
         with (args.folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as table:
             writer = csv.DictWriter(table, list(rows[0]))

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
+from matplotlib.patches import Patch
 
 from shared.evaluation.report import Curve, Drawn, Gallery, Matrix, Report, Sounds
 from shared.files import write_atomically
 
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 BLUE, GREY = "#2a6f97", "#adb5bd"
+NAME = 1.5  # inches of a name in a legend
 WIDE = 700  # pixels of a picture that has a row to itself, or its writing could not be read
 
 
@@ -129,8 +131,14 @@ def _gallery(figure: Gallery) -> Drawing:
     for row in range(rows):
         above = figure.captions[row * columns:(row + 1) * columns]
         heights[row] += 0.3 + 0.15 * max((caption.count("\n") for caption in above), default=0)
-    drawing = Drawing((width * columns, sum(heights) + 0.4), layout="constrained")
+    named = max(1, int(width * columns / NAME))
+    drawing = Drawing((width * columns, sum(heights) + 0.4 - 0.2 * (-len(figure.legend) // named)),
+                      layout="constrained")
     drawing.suptitle(figure.title)
+    if figure.legend:
+        handles = [Patch(color=(red / 255, green / 255, blue / 255), label=short(name, 20))
+                   for name, (red, green, blue) in figure.legend.items()]
+        drawing.legend(handles=handles, loc="outside lower center", ncols=named, fontsize=8, frameon=False)
     for axes in drawing.subplots(rows, columns, squeeze=False, height_ratios=heights).flat:
         axes.set_axis_off()
     for axes, picture, caption in zip(drawing.axes, figure.pictures, figure.captions, strict=False):

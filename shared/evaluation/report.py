@@ -66,6 +66,7 @@ class Gallery:
     title: str
     pictures: list[np.ndarray]  # uint8 [height, width] or [height, width, 3]
     captions: list[str]
+    legend: dict[str, list[int]] = field(default_factory=dict)  # what a colour means: red, green, blue by name
 
 
 @dataclass(frozen=True)

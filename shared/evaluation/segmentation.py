@@ -17,6 +17,9 @@ from shared.evaluation.report import Figure, Gallery, Matrix, Report
 TOLERANCE = 0.0075  # of the image's diagonal: how far off a boundary may lie
 NEAR = 12  # pixels; up to here trying every shift is quicker than distance transforms
 LONGEST_SIDE = 320  # of a kept picture
+NAMED = 24  # classes of a legend
+UNTINTED = " (no tint)"  # of a class whose colour is black: its pixels are shown without a tint
+HATCHED = [77, 77, 77]
 GAP = 4  # white columns between truth and answer
 NOTHING = -1  # class of pixels that do not count
 ABSENT = "absent from the truth, left out of the means"
@@ -40,7 +43,8 @@ class SegmentationScorer(Scorer):
         colors: uint8 `[classes, 3]`; `palette` where None.
         void: the number of pixels without true class.
         worst: of how many images with the lowest IoU a picture is kept.
-        shown: of how many of the first examples a picture is kept, whatever their IoU.
+        shown: of how many examples a picture is kept whatever their IoU, drawn by a fixed seed: the same ones at
+            every scoring, and not only the first, which of a film are all alike.
     """
 
     def __init__(self, labels: list[str], colors: np.ndarray | None = None, void: int = 255, worst: int = 8,
@@ -53,7 +57,8 @@ class SegmentationScorer(Scorer):
         self.examples = 0
         self.nan_answers = 0
         self.lowest: list[tuple[float, int, dict[str, Any], Picture]] = []
-        self.first: list[tuple[str, Picture]] = []
+        self.drawn: list[tuple[int, str, Picture]] = []
+        self.random = np.random.default_rng(0)
 
     def update(self, example: dict[str, Any], answer: Answer) -> None:
         classes, meta = len(self.labels), example["meta"]
@@ -77,10 +82,12 @@ class SegmentationScorer(Scorer):
         entry = -iou, -int(meta["index"])
         enters = present.any() and self.worst > 0 and (
             len(self.lowest) < self.worst or entry > self.lowest[0][:2])
-        if enters or self.examples < self.shown:
+        # A reservoir (Vitter 1985): each example is as likely as any other to be among those shown at the end.
+        place = self.examples if self.examples < self.shown else int(self.random.integers(self.examples + 1))
+        if enters or place < self.shown:
             picture = reduced(example["image"], true_mask, mask)
-            if self.examples < self.shown:
-                self.first.append((caption(meta, iou), picture))
+            if place < self.shown:
+                self.drawn[place:place + 1] = [(self.examples, caption(meta, iou), picture)]
             if enters:
                 row = {"index": int(meta["index"]), "file": meta.get("file", ""), "mean_iou": iou}
                 keep = heapq.heappush if len(self.lowest) < self.worst else heapq.heapreplace
@@ -119,8 +126,9 @@ class SegmentationScorer(Scorer):
         if lowest:
             figures["worst"] = self._gallery(
                 "Lowest IoU", [(caption(row, row["mean_iou"]), picture) for *_, row, picture in lowest])
-        if self.first:
-            figures["examples"] = self._gallery("Examples", self.first)
+        if self.drawn:
+            shown = sorted(self.drawn, key=lambda entry: entry[0])
+            figures["examples"] = self._gallery("Examples", [(text, picture) for _, text, picture in shown])
         return Report({key: float(value) for key, value in metrics.items()}, tables, figures, self.examples)
 
     def _confusions(self) -> list[dict[str, Any]]:
@@ -137,11 +145,20 @@ class SegmentationScorer(Scorer):
         return Matrix(title, names, names, percent[np.ix_(chosen, chosen)].round().tolist(), "truth", "predicted")
 
     def _gallery(self, title: str, pictures: list[tuple[str, Picture]]) -> Gallery:
-        drawn = []
+        drawn, captions = [], [text for text, _ in pictures]
         for _, (image, *masks) in pictures:
             truth, answer = (overlay(image, mask, self.colors, self.void) for mask in masks)
             drawn.append(np.hstack([truth, np.full((len(truth), GAP, 3), 255, np.uint8), answer]))
-        return Gallery(title, drawn, [text for text, _ in pictures])
+        return Gallery(title, drawn, captions, self._legend([picture for _, picture in pictures]))
+
+    def _legend(self, pictures: list[Picture]) -> dict[str, list[int]]:
+        """The colours of the classes that stand in the pictures, of the largest ones where they are many."""
+        values = np.concatenate([mask.ravel() for _, *masks in pictures for mask in masks])
+        pixels = dict(zip(*(column.tolist() for column in np.unique(values, return_counts=True)), strict=True))
+        largest = sorted((number for number in pixels if number != self.void), key=lambda number: -pixels[number])
+        named = {self.labels[number] + ("" if self.colors[number].any() else UNTINTED): self.colors[number].tolist()
+                 for number in sorted(largest[:NAMED])}
+        return named | ({"counts nowhere": HATCHED} if self.void in pixels else {})
 
 
 def caption(about: dict[str, Any], iou: float) -> str:

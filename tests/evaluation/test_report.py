@@ -44,7 +44,7 @@ def test_json_has_no_nan_and_survives_the_way_there_and_back():
 
 def test_json_has_the_captions_and_neither_pictures_nor_clips():
     figures = strict(full())["figures"]
-    assert figures["mistakes"] == {"title": "M", "captions": ["one", "two"]}
+    assert figures["mistakes"] == {"title": "M", "captions": ["one", "two"], "legend": {}}
     assert figures["sounds"] == {"title": "S", "rate": 8000, "captions": ["five", "nothing"]}
 
 

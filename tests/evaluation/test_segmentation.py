@@ -361,17 +361,36 @@ def test_pictures_are_truth_beside_answer():
     examples = some(3, 9)
     example, answer = examples[1]
     answer["confidence"][:5] = np.nan
-    figure = scored(examples, 3, colors=colors, shown=4).figures["examples"]
-    assert [text.split(",")[0] for text in figure.captions] == [f"image_{index}" for index in range(4)]
+    figure = scored(examples, 3, colors=colors, shown=9).figures["examples"]
+    assert [text.split(",")[0] for text in figure.captions] == [f"image_{index}" for index in range(9)]
     picture = figure.pictures[1]
     assert picture.dtype == np.uint8 and picture.shape == (24, 31 + 4 + 31, 3)
     assert (picture[:, :31] == overlay(example["image"], example["mask"], colors)).all()
     assert (picture[:, 31:35] == 255).all()
     shown = np.where(np.isnan(answer["confidence"]), VOID, answer["mask"])
     assert (picture[:, 35:] == overlay(example["image"], shown, colors)).all()
-    default = scored(examples, 3).figures["examples"].pictures[1]
+    default = scored(examples, 3, shown=9).figures["examples"].pictures[1]
     assert (default[:, :31] == overlay(example["image"], example["mask"], palette(3))).all()
     assert "examples" not in scored(examples, 3, shown=0).figures
+
+
+def test_shown_examples_come_from_the_whole_set_and_are_the_same_each_time():
+    examples = some(3, 60, (6, 7))
+    chosen = [scored(examples, 3, shown=10).figures["examples"].captions for _ in range(2)]
+    numbers = [int(text.split(",")[0].removeprefix("image_")) for text in chosen[0]]
+    assert chosen[0] == chosen[1] and len(set(numbers)) == 10 and numbers == sorted(numbers)
+    assert all(any(low <= number < low + 20 for number in numbers) for low in (0, 20, 40))
+
+
+def test_a_legend_names_the_colours_that_stand_in_the_pictures():
+    colors = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255], [0, 255, 0]], "uint8")
+    truth, answer = np.full((6, 8), VOID, "uint8"), np.zeros((6, 8), "uint8")
+    truth[:2], answer[4:] = 1, 3
+    example = {"image": np.zeros((6, 8, 3), "uint8"), "mask": truth, "meta": {"index": 0}}
+    figure = scored([(example, {"mask": answer})], 4, colors=colors).figures["examples"]
+    assert figure.legend == {"class 0 (no tint)": [0, 0, 0], "class 1": [255, 0, 0], "class 3": [0, 255, 0],
+                             "counts nowhere": [77, 77, 77]}
+    assert [text.get_text() for text in draw(figure).legends[0].get_texts()] == list(figure.legend)
 
 
 @pytest.mark.parametrize("shape, want", [((700, 400), (320, 183)), ((320, 20), (320, 20)), ((2, 2000), (1, 320))])
@@ -379,8 +398,8 @@ def test_kept_pictures_are_few_and_small(shape, want):
     scorer = SegmentationScorer(names(3), worst=2, shown=3)
     for example, answer in some(3, 6, shape):
         scorer.update({**example, "image": example["image"][..., :1]}, answer)
-    kept = [picture for *_, picture in scorer.lowest] + [picture for _, picture in scorer.first]
-    assert len(scorer.lowest) == 2 and len(scorer.first) == 3
+    kept = [picture for *_, picture in scorer.lowest] + [picture for *_, picture in scorer.drawn]
+    assert len(scorer.lowest) == 2 and len(scorer.drawn) == 3
     for image, truth, answered in kept:
         assert image.shape == (*want, 1) and truth.shape == answered.shape == want
         assert all(array.base is None or array.base.size <= array.size for array in (truth, answered))
