@@ -12,7 +12,7 @@
         http://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz, 12 classes, 4,890 clips, with
         `index.csv`: clip (path without its ending), label, speaker, own_split. Speakers are divided by the SHA-1 of
         their name modulo 10: 0 and 1 test, 2 validates, the others train; clips of silence, which have none, by their
-        own. With --words what was said of 35 words, also of those that the 12 classes call unknown (`word`).
+        own. With --words what was said of 35 words, also of those that the 12 classes call unknown (a column `word`).
     python -m benchmarks.prepare_speech grid SOURCE FOLDER
         SOURCE: the sound of speaker s1 of the GRID corpus (Cooke et al. 2006, https://doi.org/10.1121/1.2229005, free
         for research use), with `index.csv`: utt, text, own_split: SHA-1 of the name modulo 10, 0 tests, 1 validates.
@@ -80,6 +80,8 @@ def by_index(source: Path, clips: Path, name: str, truth: str, kind: str) -> Row
         sys.exit(f"{source} has no index.csv: see --help for what stands in it.")
     with (source / "index.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
+            if truth not in row:
+                sys.exit(f"{source / 'index.csv'} has no column {truth}: see --help for what stands in it.")
             path = next(source.glob(f"{row[name]}.*"), None)
             if path is None:
                 sys.exit(f"{source} has no file {row[name]}, which index.csv lists.")
@@ -98,21 +100,29 @@ def main() -> None:
     parser.add_argument("--leave-out", metavar="SPEAKER")
     parser.add_argument("--words", action="store_true")
     args = parser.parse_args()
+    for flag, given, sets in (("--leave-out", args.leave_out, ("fsdd", "joined")),
+                              ("--words", args.words, ("commands",))):
+        if given and args.set not in sets:
+            sys.exit(f"{flag} is of {' and '.join(sets)}, not of {args.set}: leave it out.")
     if args.folder.exists():
         sys.exit(f"{args.folder} exists already: name a new folder.")
     if not args.source.is_dir():
         sys.exit(f"There is no folder {args.source}: see --help for where the set comes from.")
     clips = args.folder / "clips"
     clips.mkdir(parents=True)
-    match args.set:
-        case "fsdd":
-            made = fsdd(args.source, clips, args.leave_out)
-        case "joined":
-            made = joined(args.source, clips, args.leave_out)
-        case "commands":
-            made = by_index(args.source, clips, "clip", "word" if args.words else "label", "label")
-        case "grid":
-            made = by_index(args.source, clips, "utt", "text", "text")
+    try:
+        match args.set:
+            case "fsdd":
+                made = fsdd(args.source, clips, args.leave_out)
+            case "joined":
+                made = joined(args.source, clips, args.leave_out)
+            case "commands":
+                made = by_index(args.source, clips, "clip", "word" if args.words else "label", "label")
+            case "grid":
+                made = by_index(args.source, clips, "utt", "text", "text")
+    except SystemExit:  # refused: nothing is left behind
+        shutil.rmtree(args.folder)
+        raise
     for split, rows in made.items():
         with (args.folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as table:
             writer = csv.DictWriter(table, list(rows[0]))

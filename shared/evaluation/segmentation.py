@@ -19,7 +19,7 @@ NEAR = 12  # pixels; up to here trying every shift is quicker than distance tran
 LONGEST_SIDE = 320  # of a kept picture
 NAMED = 24  # classes of a legend
 UNTINTED = " (no tint)"  # of a class whose colour is black: its pixels are shown without a tint
-HATCHED = [77, 77, 77]
+HATCHED = [77, 77, 77]  # of a legend, for the lines over void
 GAP = 4  # white columns between truth and answer
 NOTHING = -1  # class of pixels that do not count
 ABSENT = "absent from the truth, left out of the means"
@@ -145,11 +145,11 @@ class SegmentationScorer(Scorer):
         return Matrix(title, names, names, percent[np.ix_(chosen, chosen)].round().tolist(), "truth", "predicted")
 
     def _gallery(self, title: str, pictures: list[tuple[str, Picture]]) -> Gallery:
-        drawn, captions = [], [text for text, _ in pictures]
+        pairs, captions = [], [text for text, _ in pictures]
         for _, (image, *masks) in pictures:
             truth, answer = (overlay(image, mask, self.colors, self.void) for mask in masks)
-            drawn.append(np.hstack([truth, np.full((len(truth), GAP, 3), 255, np.uint8), answer]))
-        return Gallery(title, drawn, captions, self._legend([picture for _, picture in pictures]))
+            pairs.append(np.hstack([truth, np.full((len(truth), GAP, 3), 255, np.uint8), answer]))
+        return Gallery(title, pairs, captions, self._legend([picture for _, picture in pictures]))
 
     def _legend(self, pictures: list[Picture]) -> dict[str, list[int]]:
         """The colours of the classes that stand in the pictures, of the largest ones where they are many."""
