@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import os
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def make_folder(path: str | os.PathLike) -> Path:
     except OSError as error:
         raise UserError(f"{path} cannot be made a folder ({error.strerror}): choose another.") from error
     return Path(path)
+
+
+def unused(path: str | os.PathLike, *endings: str) -> Path:
+    """`path`, or the first of PATH-2, PATH-3, … where nothing stands yet, neither there nor with any of `endings`."""
+    path = Path(path)
+    names = itertools.chain([path.name], (f"{path.name}-{number}" for number in itertools.count(2)))
+    return next(path.with_name(name) for name in names
+                if not any(path.with_name(name + ending).exists() for ending in ("", *endings)))
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:

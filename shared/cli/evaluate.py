@@ -16,7 +16,7 @@ from shared.evaluation.predictors import Predictor, open_artifact
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
 from shared.evaluation.show import show_metrics, show_report
-from shared.files import make_folder
+from shared.files import make_folder, unused
 from shared.run import Run
 from shared.settings import DataSettings, setting
 
@@ -48,8 +48,7 @@ def run(app: App, arguments: Any) -> int:
     runs: list[Run] = []
     if arguments.output:
         make_folder(arguments.output)
-    named_all = arguments.artifact or [None]
-    for number, named in enumerate(named_all, 1):
+    for named in arguments.artifact or [None]:
         predictor = open_artifact(meant(app, named), app, arguments.threads)
         fits(app, predictor)
         source = data_of(app, predictor, arguments)
@@ -60,7 +59,7 @@ def run(app: App, arguments: Any) -> int:
         report.about = {"app": app.name, "artifact": str(predictor.path), "kind": predictor.kind,
                         "data": source.data, "split": arguments.split, "date": time.strftime(DATE)}
         own = [Run(predictor.path)] if predictor.kind == "run" else []
-        keep(report, own, arguments, f"-{number}" if arguments.output and len(named_all) > 1 else "")
+        keep(report, own, arguments)
         show_report(report, app.headline, console)
         reports.append(report)
         members.append(Member(predictor.facts, answer, split))
@@ -71,7 +70,7 @@ def run(app: App, arguments: Any) -> int:
                                    "of": [report.about["artifact"] for report in reports],
                                    "date": time.strftime(DATE)}
             tell(f"The ensemble of these {len(members)}:")
-            keep(report_of_all, runs, arguments, "-ensemble")
+            keep(report_of_all, runs, arguments)
             show_report(report_of_all, app.headline, console)
             reports.append(report_of_all)
         show_metrics({r.about["artifact"]: r.metrics for r in reports}, console,
@@ -117,13 +116,16 @@ def ensemble(app: App, members: list[Member], split: str) -> Report | None:
         return None
 
 
-def keep(report: Report, runs: list[Run], arguments: Any, mark: str) -> None:
-    """Files the report: where asked, else beside the first run; every look at the test split is logged in the runs."""
+def keep(report: Report, runs: list[Run], arguments: Any) -> None:
+    """Files the report beside earlier ones: where asked, else in the first run; every look at the test split is
+    logged in the runs."""
     if arguments.split == "test":
         for own in runs:
             own.append("test_scorings.jsonl", {**report.about, "metrics": report.metrics})
     folder = Path(arguments.output) if arguments.output else runs[0].folder / "evaluations" if runs else None
     if folder:
+        mark = "-ensemble" if report.about["kind"] == "ensemble" else ""
         stem = f"{arguments.split}-{Path(report.about['data'].replace(':', '-')).name}{mark}"
-        report.save(folder, stem)
-        tell(f"Report and figures: {folder / stem}.json, {folder / stem}/")
+        place = unused(folder / stem, ".json")
+        report.save(folder, place.name)
+        tell(f"Report and figures: {place}.json, {place}/")

@@ -21,6 +21,7 @@ from shared.errors import UserError
 from shared.evaluation.answering import answering
 from shared.evaluation.report import Report
 from shared.evaluation.score import score
+from shared.files import unused
 from shared.memory import peak_memory_mb
 from shared.model import Model
 from shared.run import Run
@@ -217,8 +218,4 @@ def cross_validate(app: App, settings: Any, dataset: Dataset, pairs: Iterable[tu
 
 def default_folder(app: App, settings: Any, root: Path) -> Path:
     """runs/APP/TIME-MODEL, numbered where two start within a second."""
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{getattr(settings, 'model', 'model')}"
-    folder, number = root / app.name / stem, 2
-    while folder.exists():
-        folder, number = root / app.name / f"{stem}-{number}", number + 1
-    return folder
+    return unused(root / app.name / f"{time.strftime('%Y%m%d-%H%M%S')}-{getattr(settings, 'model', 'model')}")

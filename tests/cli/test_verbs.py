@@ -140,6 +140,16 @@ def test_the_reports_of_several_artifacts_are_all_written(command, copy, tflite)
     assert (copy.parent / "out" / "validation-sample-ensemble" / "confusion.png").exists()
 
 
+@pytest.mark.parametrize("output", [[], ["--output", "out"]], ids=["beside the run", "in a folder"])
+def test_a_report_is_kept_beside_earlier_ones(command, copy, output):
+    for limit in (10, 20):
+        _, err = command("mnist", "evaluate", "--data", "sample", "--limit", limit, "--artifact", "run", *output)
+    folder = copy.parent / "out" if output else copy / "evaluations"
+    kept = {path.name: json.loads(path.read_text())["examples"] for path in folder.glob("*.json")}
+    assert kept == {"test-sample.json": 10, "test-sample-2.json": 20}
+    assert (folder / "test-sample-2" / "confusion.png").exists() and "test-sample-2.json" in err.replace("\n", "")
+
+
 def test_the_ensemble_of_several_artifacts_answers_by_their_geometric_mean(command, copy, other, truth, answer):
     from shared.settings import DataSettings
     labels, shares = truth
