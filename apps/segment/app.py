@@ -81,6 +81,8 @@ class Settings(FitSettings):
     bend: float = setting(0.0, "elastic deformation, largest movement in pixels", at_least=0, at_most=200)
     light: float = setting(0.3, "change of gamma, contrast and brightness", at_least=0, at_most=2)
     color: float = setting(0.1, "change of the balance of colours", at_least=0, at_most=2)
+    haze: float = setting(0.0, "light scattered over parts of an image (microscopy), at most, as a share of its "
+                          "brightest pixel", advanced=True, at_least=0, at_most=2)
     dropout: float = setting(0.1, "share of the coarsest features left out in training", advanced=True, at_least=0,
                              at_most=0.9)
     label_smoothing: float = setting(0.0, "share of the truth spread over all classes", advanced=True, at_least=0,

@@ -1,4 +1,5 @@
-"""Augmentation of images and their masks together: one resampling for all that moves pixels, then light and colour."""
+"""Augmentation of images and their masks together: one resampling for all that moves pixels, then light, colour and
+haze."""
 
 import math
 from typing import Any
@@ -9,6 +10,7 @@ from shared.data.stateless import uniform
 from shared.data.warp import Field, affine, elastic, mirrored
 
 CELLS = 6  # knots of the elastic field a side
+VEIL = 2  # the same of haze, which is wider than any object
 
 
 def field(keys: tf.Tensor, settings: Any, size: tuple[int, int], source: tuple[int, int]) -> Field:
@@ -52,8 +54,8 @@ def light(images: tf.Tensor, keys: tf.Tensor, brightness: float, color: float) -
     Args:
         images: float32 `[batch, h, w, channels]`, 0 to 255.
         keys: uint32 `[batch]`.
-        brightness: largest change of gamma, contrast (by factors of e to this power) and brightness (a quarter of
-            it, of the whole range).
+        brightness: largest change of gamma, contrast (by factors of e to this power) and brightness (by this times
+            the image's own standard deviation: dim images are not blacked out).
         color: the same of each channel's share.
     """
     def factor(draw: int, most: float, shape: tuple[int, ...] = (1, 1, 1)) -> tf.Tensor:
@@ -63,7 +65,25 @@ def light(images: tf.Tensor, keys: tf.Tensor, brightness: float, color: float) -
         images = 255 * tf.pow(tf.clip_by_value(images / 255, 1e-4, 1.0), factor(20, brightness))
         mean = tf.reduce_mean(images, [1, 2, 3], keepdims=True)
         images = (images - mean) * factor(21, brightness) + mean
-        images += uniform(keys, 22, (1, 1, 1), -64 * brightness, 64 * brightness)
+        spread = tf.math.reduce_std(images, [1, 2, 3], keepdims=True)
+        images += uniform(keys, 22, (1, 1, 1), -brightness, brightness) * spread
     if color and images.shape[-1] > 1:
         images *= factor(23, color, (1, 1, int(images.shape[-1])))
     return tf.clip_by_value(images, 0.0, 255.0)
+
+
+def haze(images: tf.Tensor, keys: tf.Tensor, most: float) -> tf.Tensor:
+    """Light scattered over parts of each image, as by what lies out of focus: smooth, and never darker.
+
+    Args:
+        images: float32 `[batch, h, w, channels]`, 0 to 255.
+        keys: uint32 `[batch]`.
+        most: what is added at most, as a share of the image's brightest pixel.
+    """
+    if not most:
+        return images
+    height, width = images.shape[1:3]
+    smooth, _ = elastic(uniform(keys, 24, (2, VEIL + 3, VEIL + 3), -1, 1), height, width, 1.0)
+    veil = tf.square(tf.clip_by_value(2 * smooth, 0.0, 1.0))[..., None]  # of a half of the image none
+    peak = tf.reduce_max(images, [1, 2, 3], keepdims=True)
+    return tf.minimum(images + uniform(keys, 25, (1, 1, 1), 0, most) * peak * veil, 255.0)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from apps.segment import networks, pieces
-from apps.segment.augment import field, inside, light
+from apps.segment.augment import field, haze, inside, light
 from apps.segment.gaps import components, gap_weights
 from apps.segment.symmetries import WAYS, mean_over
 from shared.data.dataset import Decoded, Split
@@ -154,7 +154,7 @@ class Segmenter(Model):
             return {name: column[:, top:top + self.input_size[0], left:left + self.input_size[1]]
                     for name, column in {**columns, "image": images}.items()}
         at = inside(field(keys, how, self.input_size, source), how, source)
-        moved = {"image": light(sample(images, at), keys, how.light, how.color),
+        moved = {"image": haze(light(sample(images, at), keys, how.light, how.color), keys, how.haze),
                  "mask": nearest(columns["mask"], at, VOID)}
         if "weight" in columns:
             moved["weight"] = nearest(columns["weight"], at, 0)

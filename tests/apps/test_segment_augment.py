@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from apps.segment.app import Settings
-from apps.segment.augment import field, inside, light
+from apps.segment.augment import field, haze, inside, light
 from apps.segment.model import VOID, Segmenter
 from shared.data.dataset import Split
 from shared.data.stateless import keys
@@ -14,9 +14,9 @@ from shared.facts import Facts
 from shared.training.feed import Feed
 
 STILL = {"flip": "none", "rotate": 0.0, "enlarge": 1.0, "shrink": 1.0, "stretch": 1.0, "bend": 0.0, "light": 0.0,
-         "color": 0.0}
+         "color": 0.0, "haze": 0.0}
 ALL = {"flip": "both", "rotate": 30.0, "enlarge": 1.5, "shrink": 1.3, "stretch": 1.2, "bend": 3.0, "light": 0.0,
-       "color": 0.0}
+       "color": 0.0, "haze": 0.0}
 GREY = 60  # of class 1; class 2 has twice as much
 
 
@@ -207,6 +207,25 @@ def test_light_of_a_small_setting_changes_little():
     small, large = (np.abs(light(tf.constant(image), keys(0, 0, some(20)), most, 0.0).numpy() - image).mean()
                     for most in (0.05, 0.5))
     assert 0 < 5 * small < large
+
+
+def test_light_leaves_a_dim_image_its_objects():
+    dim = np.full((200, 8, 8, 1), 3, np.float32)
+    dim[:, 2:5, 2:5] = 12
+    got = light(tf.constant(dim), keys(0, 0, some(200)), 0.3, 0.0).numpy()
+    assert (got[:, 2:5, 2:5].mean((1, 2, 3)) - got[:, 6:].mean((1, 2, 3))).min() > 2
+
+
+def test_haze_is_smooth_light_over_parts_of_an_image_and_no_more_than_asked():
+    images = np.random.default_rng(0).uniform(10, 90, (100, 32, 48, 1)).astype(np.float32)
+    np.testing.assert_array_equal(haze(tf.constant(images), keys(0, 0, some(100)), 0.0), images)
+    added = haze(tf.constant(images), keys(0, 0, some(100)), 0.5).numpy() - images
+    share = added / images.max((1, 2, 3), keepdims=True)
+    assert share.min() > -1e-6 and 0.4 < share.max() < 0.5 + 1e-6
+    assert 0.3 < (share < 1e-6).mean() < 0.7
+    assert np.abs(np.diff(share, axis=1)).max() < 0.1 and np.abs(np.diff(share, axis=2)).max() < 0.1
+    bright = haze(tf.constant(images * 2.5), keys(0, 0, some(100)), 1.0).numpy()
+    assert bright.max() <= 255
 
 
 # An epoch
