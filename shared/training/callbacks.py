@@ -111,6 +111,12 @@ class Resume(keras.callbacks.Callback):
         self.begun: dict[str, Any] = self.loaded[1] if self.loaded else {"epoch": 0, "step": 0}
         self.skip = self.begun["step"]
         self.last = self.skip
+        self.cpu = time.process_time()
+
+    @property
+    def cpu_minutes(self) -> float:
+        """Process time of this training, with that of earlier processes up to the checkpoint it goes on from."""
+        return round(self.begun.get("cpu_minutes", 0.0) + (time.process_time() - self.cpu) / 60, 3)
 
     def build(self, trainer: keras.Model, dataset: tf.data.Dataset) -> None:
         """Before fit: optimizer slots and metric variables must exist, or there is nowhere to restore them to."""
@@ -188,7 +194,7 @@ class Resume(keras.callbacks.Callback):
     def save(self, epoch: int, step: int) -> None:
         plain = [{key: vars(c)[key] for key in STATE if key in vars(c)} for c in self.stateful]
         state = {"examples": len(self.feed.split), "epoch": epoch, "step": step, "records": self.validate.records,
-                 "callbacks": json.loads(json.dumps(plain, default=float))}
+                 "cpu_minutes": self.cpu_minutes, "callbacks": json.loads(json.dumps(plain, default=float))}
         self.checkpoints.save([v.numpy() for v in self.variables()], state)
         self.last, self.told = step, time.monotonic()
 

@@ -133,8 +133,7 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     if resume.begun["epoch"] or resume.begun["step"]:
         tell(f"Going on at epoch {resume.begun['epoch'] + 1}, step {resume.begun['step'] + 1}.")
 
-    wall, cpu = time.perf_counter(), time.process_time()
-    spent = run.read("run.json").get("cpu_minutes", 0.0)
+    wall = time.perf_counter()
     callbacks = [Estimate(tell), validate, *stateful, TensorBoard(run, validate, feed.steps * feed.batch), resume]
     try:
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # standard output is for results
@@ -144,7 +143,7 @@ def fit(app: App, settings: Any, dataset: Dataset, run: Run, tell: Tell, progres
     finally:
         resume.release()
         shutil.rmtree(run.folder / "cache", ignore_errors=True)
-        run.mark(cpu_minutes=round(spent + (time.process_time() - cpu) / 60, 3), peak_memory_mb=peak_memory_mb())
+        run.mark(cpu_minutes=resume.cpu_minutes, peak_memory_mb=peak_memory_mb())
     run.write("history.json", {"epochs": validate.records})
 
     if not run.network.exists():

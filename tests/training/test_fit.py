@@ -19,6 +19,7 @@ from shared.evaluation.report import Headline, Report
 from shared.facts import Facts
 from shared.run import Run
 from shared.training import callbacks
+from shared.training.checkpoints import Checkpoints
 from shared.training.fit import cross_validate, fit, start_from
 
 APP = Mnist()
@@ -306,6 +307,19 @@ def test_going_on_at_an_epoch_gives_the_same_history_and_weights(plain, tmp_path
     assert history(tmp_path / "run") == history(plain.folder)
     for got, want in zip(saved(tmp_path / "run").get_weights(), saved(plain.folder).get_weights(), strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_minutes_of_a_killed_process_count_up_to_its_checkpoint(tmp_path):
+    made = trained(tmp_path / "run", epochs=1)
+    checkpoints = Checkpoints(made.run.checkpoints)
+    variables, state = checkpoints.load()
+    assert 0 < state["cpu_minutes"] <= made.run.read("run.json")["cpu_minutes"]
+    checkpoints.save(variables, {**state, "cpu_minutes": 100.0})
+    record = made.run.read("run.json")
+    del record["cpu_minutes"]  # nobody marks it when the process is killed
+    made.run.write("run.json", record)
+    resumed(made, epochs=2)
+    assert 100 < made.run.read("run.json")["cpu_minutes"] < 110
 
 
 def test_plateau_lowers_the_rate_where_the_score_stalls(stalled):
