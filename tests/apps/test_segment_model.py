@@ -46,6 +46,7 @@ def noise(*shape):
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(map(str, choice.values())))
 def test_every_choice_answers_float32_logits_of_the_image_s_own_size(choice, policy):
+    keras.utils.set_random_seed(0)  # of so few filters some draws are dead behind their ReLUs
     with precision(policy):
         network = build(**choice).network()
     if policy == "float32":
