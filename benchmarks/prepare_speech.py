@@ -80,8 +80,8 @@ def by_index(source: Path, clips: Path, name: str, truth: str, kind: str) -> Row
         sys.exit(f"{source} has no index.csv: see --help for what stands in it.")
     with (source / "index.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
-            if truth not in row:
-                sys.exit(f"{source / 'index.csv'} has no column {truth}: see --help for what stands in it.")
+            if missing := [column for column in (name, truth, "own_split") if column not in row]:
+                sys.exit(f"{source / 'index.csv'} has no column {missing[0]}: see --help for what stands in it.")
             path = next(source.glob(f"{row[name]}.*"), None)
             if path is None:
                 sys.exit(f"{source} has no file {row[name]}, which index.csv lists.")
@@ -120,7 +120,7 @@ def main() -> None:
                 made = by_index(args.source, clips, "clip", "word" if args.words else "label", "label")
             case "grid":
                 made = by_index(args.source, clips, "utt", "text", "text")
-    except SystemExit:  # refused: nothing is left behind
+    except BaseException:  # refused or stopped: nothing is left behind
         shutil.rmtree(args.folder)
         raise
     for split, rows in made.items():

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and names that nothing has yet."""
 
 import hashlib
 import io

@@ -36,8 +36,8 @@ def settings_class(app: App) -> type:
         ("limit", int, setting(0, "use only so many examples (0: all)", advanced=True, at_least=0)),
         ("max_bad", float, setting(0.01, "share of unreadable examples above which it stops", advanced=True,
                                    at_least=0, at_most=1)),
-        ("output", Optional[str], setting(None, "folder for report.json and its figures [beside a run: evaluations/]",
-                                          metavar="DIR")),
+        ("output", Optional[str], setting(None, "folder for the report and its figures, beside earlier ones "
+                                          "[of a run: its evaluations/]", metavar="DIR")),
         ("threads", int, setting(0, "threads of a .tflite (0: all)", at_least=0, at_most=256)),
         ("json", bool, setting(False, "print the reports as one JSON value"))], kw_only=True)
 
