@@ -4,9 +4,9 @@
         SOURCE: `recordings` of https://github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0), WAV or FLAC.
         Numbers 0 to 4 of each speaker and digit test, as its README rules, 45 to 49 validate. With --leave-out all of
         that speaker's recordings test, and no other's.
-    python -m benchmarks.prepare_speech joined SOURCE FOLDER [--leave-out SPEAKER]
-        The same recordings, joined: strings of 3 to 7 digits of one speaker with gaps, over a floor of noise; 3,000 to
-        train, 300 to validate, 300 to test, drawn by a fixed seed from the parts above.
+    python -m benchmarks.prepare_speech joined SOURCE FOLDER [--leave-out SPEAKER] [--strings N]
+        The same recordings, joined: strings of 3 to 7 digits of one speaker with gaps, over a floor of noise; N to
+        train (3,000), 300 to validate, 300 to test, drawn by fixed seeds from the parts above; N changes no other.
     python -m benchmarks.prepare_speech commands SOURCE FOLDER [--words]
         SOURCE: the canonical test set of Speech Commands v0.02 (Warden 2018, CC BY 4.0),
         http://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz, 12 classes, 4,890 clips, with
@@ -22,6 +22,7 @@ import argparse
 import csv
 import shutil
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from apps.speech.joined import strings
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 Rows = dict[str, list[dict[str, str]]]  # by split: file, label or text, speaker
-STRINGS = {"train": 3000, "validation": 300, "test": 300}
+STRINGS = {"train": 3000, "validation": 300, "test": 300}  # drawn in a row; further ones by their own seed
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 
@@ -61,12 +62,16 @@ def fsdd(source: Path, clips: Path, left_out: str | None) -> Rows:
     return made
 
 
-def joined(source: Path, clips: Path, left_out: str | None) -> Rows:
+def joined(source: Path, clips: Path, left_out: str | None, to_train: int) -> Rows:
     random, made = np.random.default_rng(2026), Rows()
     for split, rows in recordings(source, left_out).items():
         rate = soundfile.info(rows[0][0]).samplerate
         sounds = [(soundfile.read(path, dtype="float32")[0], digit, speaker) for path, digit, speaker in rows]
-        for number, (samples, text, speaker) in enumerate(strings(sounds, rate, STRINGS[split], random)):
+        drawn = strings(sounds, rate, STRINGS[split], random)
+        if split == "train":
+            further = strings(sounds, rate, to_train - STRINGS[split], np.random.default_rng(2027))
+            drawn = chain(drawn, further)
+        for number, (samples, text, speaker) in enumerate(drawn):
             name = f"{split}_{number:04}.flac"
             soundfile.write(clips / name, samples, rate, "PCM_16")
             made.setdefault(split, []).append({"file": name, "text": text, "speaker": speaker})
@@ -99,11 +104,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--leave-out", metavar="SPEAKER")
     parser.add_argument("--words", action="store_true")
+    parser.add_argument("--strings", metavar="N", type=int)
     args = parser.parse_args()
     for flag, given, sets in (("--leave-out", args.leave_out, ("fsdd", "joined")),
-                              ("--words", args.words, ("commands",))):
+                              ("--words", args.words, ("commands",)), ("--strings", args.strings, ("joined",))):
         if given and args.set not in sets:
             sys.exit(f"{flag} is of {' and '.join(sets)}, not of {args.set}: leave it out.")
+    if args.strings is not None and args.strings < STRINGS["train"]:
+        sys.exit(f"--strings {args.strings}: give at least {STRINGS['train']:,}.")
     if args.folder.exists():
         sys.exit(f"{args.folder} exists already: name a new folder.")
     if not args.source.is_dir():
@@ -115,7 +123,7 @@ def main() -> None:
             case "fsdd":
                 made = fsdd(args.source, clips, args.leave_out)
             case "joined":
-                made = joined(args.source, clips, args.leave_out)
+                made = joined(args.source, clips, args.leave_out, args.strings or STRINGS["train"])
             case "commands":
                 made = by_index(args.source, clips, "clip", "word" if args.words else "label", "label")
             case "grid":

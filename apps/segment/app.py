@@ -70,7 +70,7 @@ class Settings(FitSettings):
     symmetries: Literal["none", "mirror", "all"] = setting(
         "none", "answer by the mean over an image and its mirror image, or over all eight ways a square tile can lie "
         "(microscopy, maps); files take two and eight times as long")
-    threshold_for: Literal["mean_iou", "dice", "pixel_accuracy", "rand_error", "none"] = setting(
+    threshold_for: Literal["mean_iou", "dice", "pixel_accuracy", "rand_error", "rand_error_thinned", "none"] = setting(
         "mean_iou", "of two classes: what the threshold is chosen by, on validation data", advanced=True)
     augment: Literal["standard", "none"] = setting("standard", "new versions of every image each epoch")
     flip: Literal["none", "horizontal", "both"] = setting("horizontal", "mirror every second image")

@@ -176,7 +176,7 @@ class Segmenter(Model):
         figures = np.array([scorer.report().metrics[goal] for scorer in scorers])
         if np.isnan(figures).all():
             return {}
-        best = np.nanargmin(figures) if goal == "rand_error" else np.nanargmax(figures)
+        best = np.nanargmin(figures) if goal.startswith("rand_error") else np.nanargmax(figures)
         return {"threshold": float(THRESHOLDS[best])}
 
 

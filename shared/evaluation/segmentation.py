@@ -34,7 +34,7 @@ class SegmentationScorer(Scorer):
     `[h, w]` of the same size, and `confidence`, float `[h, w]`, where they have it: a pixel whose confidence is no
     number is wrong, whatever its class. Sizes may differ from example to example.
 
-    All metrics but `boundary_f1` and `rand_error` are of all pixels together. Means over classes take the classes that
+    All metrics but `boundary_f1` and Rand errors are of all pixels together. Means over classes take the classes that
     occur in the truth: others are left out even where they were answered, which the present ones lost already.
     Void pixels count nowhere, so an example without other pixels changes no metric.
 
@@ -53,7 +53,7 @@ class SegmentationScorer(Scorer):
         self.colors = palette(len(labels)) if colors is None else colors
         self.confusion = np.zeros((len(labels), len(labels)), np.int64)
         self.boundaries = np.zeros((2, len(labels)))  # sum of F1, images
-        self.rand_errors: list[float] = []
+        self.rand_errors: list[tuple[float, float]] = []  # as answered, and with borders thinned
         self.examples = 0
         self.nan_answers = 0
         self.lowest: list[tuple[float, int, dict[str, Any], Picture]] = []
@@ -77,7 +77,8 @@ class SegmentationScorer(Scorer):
         tolerance = max(1.0, TOLERANCE * float(np.hypot(*truth.shape)))
         self.boundaries += np.where(present, [boundary_f1(truth, answered, classes, tolerance), present], 0)
         if classes == 2 and present[1]:
-            self.rand_errors.append(rand_error(truth == 1, answered == 1))
+            self.rand_errors.append((rand_error(truth == 1, answered == 1),
+                                     rand_error(truth == 1, answered == 1, thinned=True)))
 
         entry = -iou, -int(meta["index"])
         enters = present.any() and self.worst > 0 and (
@@ -111,8 +112,9 @@ class SegmentationScorer(Scorer):
                    "mean_dice": mean(dice), "frequency_weighted_iou": float(share @ iou) if total else nan,
                    "boundary_f1": mean(boundary)}
         if len(self.labels) == 2:
+            rand, thinned = map(float, np.mean(self.rand_errors, 0)) if self.rand_errors else (nan, nan)
             metrics |= {"pixel_error": 1 - accuracy, "dice": dice[1] if support[1] + predicted[1] else nan,
-                        "rand_error": float(np.mean(self.rand_errors)) if self.rand_errors else nan}
+                        "rand_error": rand, "rand_error_thinned": thinned}
         if self.nan_answers:
             metrics["nan_answers"] = self.nan_answers
         columns = {"iou": iou, "dice": dice, "precision": precision, "recall": recall, "boundary_f1": boundary}
@@ -279,8 +281,9 @@ def matches(a: np.ndarray, b: np.ndarray, tolerance: float) -> tuple[np.ndarray,
     return first, second
 
 
-def rand_error(truth: np.ndarray, answered: np.ndarray) -> float:
-    """1 - the Rand F-score of components over the true foreground (Arganda-Carreras et al. 2015), from 0 to 1.
+def rand_error(truth: np.ndarray, answered: np.ndarray, thinned: bool = False) -> float:
+    """1 - the Rand F-score of components over the true foreground (Arganda-Carreras et al. 2015,
+    https://doi.org/10.3389/fnana.2015.00142), from 0 to 1.
 
     Components hang together by four neighbours; the answer's background is one component. 0 where there is no pair of
     pixels to be joined or parted.
@@ -288,9 +291,14 @@ def rand_error(truth: np.ndarray, answered: np.ndarray) -> float:
     Args:
         truth: foreground, bool `[h, w]`.
         answered: the same.
+        thinned: whether the answer's borders are first made as thin as nothing, each of their pixels given to the
+            nearest component: how objects are parted then counts, and how wide the borders are drawn does not.
     """
     components, _ = ndimage.label(truth)
     parts, count = ndimage.label(answered)
+    if thinned and count:
+        nearest = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+        parts = parts[tuple(nearest)]
     pairs = np.unique(components[truth].astype(np.int64) * (count + 1) + parts[truth], return_counts=True)
 
     def joined(keys: np.ndarray) -> float:

@@ -406,11 +406,12 @@ def test_void_pixels_do_not_move_the_threshold():
     assert calibrated(truth, chance) == {"threshold": pytest.approx(0.3)}
 
 
-def test_a_threshold_for_rand_error_parts_objects():
+@pytest.mark.parametrize("goal", ["rand_error", "rand_error_thinned"])
+def test_a_threshold_for_rand_error_parts_objects(goal):
     chance = np.full((1, 30, 31), 0.2)
     chance[0, 5:25, 3:14], chance[0, 5:25, 17:28], chance[0, 10:20, 14:17] = 0.95, 0.95, 0.62  # a bridge of the two
     truth = chance > 0.7
-    got = calibrated(truth, chance, threshold_for="rand_error")["threshold"]
+    got = calibrated(truth, chance, threshold_for=goal)["threshold"]
     assert 0.62 < got <= 0.9
 
 
@@ -418,5 +419,5 @@ def test_no_threshold_is_chosen_where_there_is_nothing_to_choose():
     chance = chances()
     assert calibrated(chance > 0.3, chance, threshold_for="none") == {}
     assert calibrated(chance > 0.3, chance, classes=3) == {}
-    for goal in (*GOALS, "rand_error"):
+    for goal in (*GOALS, "rand_error", "rand_error_thinned"):
         assert calibrated(np.full(chance.shape, VOID), chance, threshold_for=goal) == {}

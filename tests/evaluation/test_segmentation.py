@@ -14,7 +14,7 @@ from shared.evaluation.segmentation import ABSENT, SegmentationScorer, boundary_
 
 VOID = 255
 ALWAYS = {"mean_iou", "pixel_accuracy", "mean_accuracy", "mean_dice", "frequency_weighted_iou", "boundary_f1"}
-TWO = {"pixel_error", "dice", "rand_error"}
+TWO = {"pixel_error", "dice", "rand_error", "rand_error_thinned"}
 
 
 def names(classes):
@@ -146,22 +146,27 @@ def test_confusions_are_those_of_scikit_learn(case):
 def test_rand_error_is_that_of_scikit_image(grain):
     adapted_rand_error = pytest.importorskip("skimage.metrics").adapted_rand_error
     label = pytest.importorskip("skimage.measure").label
+    expand_labels = pytest.importorskip("skimage.segmentation").expand_labels
     random = np.random.default_rng(grain)
     for _ in range(20):
         truth, answer = (blobs(random, 2, (20, 27), grain) for _ in range(2))
         answer = np.where(random.random(truth.shape) < 0.8, truth, answer)
         want = adapted_rand_error(label(truth, connectivity=1), label(answer, connectivity=1), ignore_labels=(0,))[0]
         assert rand_error(truth == 1, answer == 1) == pytest.approx(want, abs=1e-12)
+        without_borders = expand_labels(label(answer, connectivity=1), 99)
+        want = adapted_rand_error(label(truth, connectivity=1), without_borders, ignore_labels=(0,))[0]
+        assert rand_error(truth == 1, answer == 1, thinned=True) == pytest.approx(want, abs=1e-12)
 
 
 def test_rand_error_is_the_mean_over_images_with_foreground_and_void_is_in_no_component():
     examples = some(2)
     examples[2][0]["mask"][:] = 0
-    want = []
-    for example, answer in examples[:2] + examples[3:]:
-        answered = (answer["mask"] == 1) & (example["mask"] != VOID)
-        want.append(rand_error(example["mask"] == 1, answered))
-    assert scored(examples, 2).metrics["rand_error"] == pytest.approx(np.mean(want))
+    for metric, thinned in (("rand_error", False), ("rand_error_thinned", True)):
+        want = []
+        for example, answer in examples[:2] + examples[3:]:
+            answered = (answer["mask"] == 1) & (example["mask"] != VOID)
+            want.append(rand_error(example["mask"] == 1, answered, thinned))
+        assert scored(examples, 2).metrics[metric] == pytest.approx(np.mean(want))
     assert np.isnan(scored(examples[2:3], 2).metrics["rand_error"])
 
 
@@ -174,6 +179,10 @@ def test_rand_error_of_plain_cases():
     dot = np.zeros((5, 5), bool)
     dot[2, 2] = True
     assert rand_error(dot, dot) == rand_error(dot, ~dot) == 0
+    narrow = two.copy()
+    narrow[1], narrow[3] = False, False  # the same two, their border drawn wider
+    assert rand_error(two, narrow) > 0.2 and rand_error(two, narrow, thinned=True) == 0
+    assert rand_error(two, np.zeros((5, 5), bool), thinned=True) == rand_error(two, np.ones((5, 5), bool))
 
 
 def boundary_pixels(mask, class_):
@@ -310,7 +319,7 @@ def test_confidence_may_be_absent_and_perfect_answers_are_perfect():
     examples = [(example, {"mask": np.where(example["mask"] == VOID, 0, example["mask"])})
                 for example, _ in some(2)]
     got = scored(examples, 2).metrics
-    assert got == {**dict.fromkeys(ALWAYS, 1), "pixel_error": 0, "dice": 1, "rand_error": 0}
+    assert got == {**dict.fromkeys(ALWAYS, 1), "pixel_error": 0, "dice": 1, "rand_error": 0, "rand_error_thinned": 0}
 
 
 def test_sizes_may_differ_and_void_may_have_another_number():
