@@ -68,6 +68,8 @@ class Settings(FitSettings):
         "data", "bring each band to the mean of the training data, or of each clip: microphones then sound alike")
     dynamic_range: float = setting(0.0, "decibels below a clip's loudest at which silence begins: floors of noise "
                                    "then sound alike (0: none, not of MFCC)", at_least=0, at_most=120)
+    noise_floor: float = setting(0.0, "decibels above a band's quietest tenth of a second at which silence begins in "
+                                 "it: noise is left unheard (0: none, not of MFCC)", at_least=0, at_most=40)
     speed: float = setting(0.1, "augmentation: largest change of speed, and pitch with it", at_least=0, at_most=0.5)
     shift: float = setting(0.1, "augmentation: largest shift, and silence behind, seconds", at_least=0, at_most=5)
     pitch: float = setting(0.05, "augmentation: how far bands are moved up or down, as a share of all: other voices "
@@ -106,16 +108,17 @@ class Speech(App):
     def check(self, settings: Any) -> None:
         if settings.coefficients > settings.mels:
             raise UserError(f"--coefficients {settings.coefficients}: at most as many as --mels, {settings.mels}.")
-        if settings.coefficients and settings.dynamic_range:
-            raise UserError("--dynamic-range is of bands, not of the MFCC of --coefficients; leave one of them out.")
+        if settings.coefficients and (settings.dynamic_range or settings.noise_floor):
+            raise UserError("--dynamic-range and --noise-floor are of bands, not of --coefficients: leave these out.")
         if settings.causal and settings.model != "separable":
             raise UserError(f"--causal: {settings.model} looks at the whole clip; leave it out, or set --model "
                             f"separable.")
         if settings.causal and settings.window < settings.hop:
             raise UserError(f"--causal: between windows of --window {settings.window} at --hop {settings.hop} "
                             f"samples are lost; widen the window.")
-        if settings.causal and (settings.normalize == "clip" or settings.dynamic_range):
-            raise UserError("--causal: --normalize clip and --dynamic-range look at the whole clip; leave them out.")
+        if settings.causal and (settings.normalize == "clip" or settings.dynamic_range or settings.noise_floor):
+            raise UserError("--causal: --normalize clip, --dynamic-range and --noise-floor look at the whole clip; "
+                            "leave them out.")
         if settings.noise_dir and not settings.noise:
             raise UserError("--noise-dir without --noise does nothing: set --noise 10, or leave --noise-dir out.")
         if settings.noise_dir and not Path(settings.noise_dir).is_dir():

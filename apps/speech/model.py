@@ -31,7 +31,7 @@ class Sound(Model):
     """Facts: `rate`, `max_samples`, `mean` and `std` of each band of training clips."""
 
     augments_raw = True
-    trims = False  # whether silence at a clip's end, where `--dynamic-range` tells it, is left unheard
+    trims = False  # whether silence at a clip's end, where it is told from sound, is left unheard
     recordings: tf.Tensor | None = None  # of noise, read where examples are made to train on
 
     def __init__(self, settings: Any, facts: Any):
@@ -57,8 +57,8 @@ class Sound(Model):
         first = -(-self.margins[0] // self.features.hop_size)
         count = self.features.frames(length - first * self.features.hop_size + self.margins[0])[:, None, None]
         within = (number >= first) & (number < first + count)
-        made, loud = levelled(made, within, self.settings.normalize, self.settings.dynamic_range)
-        if self.trims and self.settings.dynamic_range:
+        made, loud = levelled(made, within, self.settings)
+        if self.trims and (self.settings.dynamic_range or self.settings.noise_floor):
             last = tf.reduce_max(tf.where(loud, number + 1, 0), (1, 2))
             frames = tf.minimum(frames, last + self.margins[1] // self.features.hop_size)
         return {"features": tf.where(number < frames[:, None, None], self.normalize(made), 0.0), "frames": frames}
@@ -229,7 +229,7 @@ def loudness(clips: list[np.ndarray], settings: Any) -> dict[str, list[float]]:
     for clip in clips:
         made = layer(clip[None])
         within = tf.ones([1, made.shape[1], 1], tf.bool)
-        rows.append(levelled(made, within, settings.normalize, settings.dynamic_range)[0][0])
+        rows.append(levelled(made, within, settings)[0][0])
     values = np.concatenate(rows)
     if not len(values):
         return {"mean": [0.0] * values.shape[1], "std": [1.0] * values.shape[1]}

@@ -21,9 +21,9 @@ EACH = [("separable", False), ("separable", True), ("cnn_lstm", True), ("cnn_gru
 
 
 @pytest.mark.parametrize("model,sentences", EACH)
-@pytest.mark.parametrize("normalize,dynamic_range", [("data", 0), ("clip", 30)])
-def test_what_stands_behind_a_clip_changes_nothing(model, sentences, normalize, dynamic_range):
-    made, network, _ = built(sentences, model=model, normalize=normalize, dynamic_range=dynamic_range)
+@pytest.mark.parametrize("level", [{}, {"normalize": "clip", "dynamic_range": 30, "noise_floor": 6}])
+def test_what_stands_behind_a_clip_changes_nothing(model, sentences, level):
+    made, network, _ = built(sentences, model=model, **level)
     pipeline, size = made.pipeline(network), made.facts["max_samples"]
     rng = np.random.default_rng(2)
     samples = rng.normal(size=(4, size)).astype(np.float32) * 0.1
@@ -125,6 +125,38 @@ def test_silence_begins_some_decibels_below_a_clips_loudest(normalize):
                            for row, count in zip(inputs["features"].numpy(), length, strict=True)])
     np.testing.assert_allclose(used.mean(0), 0, atol=0.01)
     np.testing.assert_allclose(used.std(0), 1, atol=0.01)
+
+
+@pytest.mark.parametrize("normalize,dynamic_range", [("data", 0), ("clip", 25)])
+def test_silence_begins_above_the_quietest_tenth_of_a_second_of_a_band(normalize, dynamic_range):
+    made, _, _ = built(normalize=normalize, dynamic_range=dynamic_range, noise_floor=6)
+    rng, size = np.random.default_rng(0), made.facts["max_samples"]
+    at = np.arange(size)
+    tone = np.sin(2 * np.pi * 1000 * at / RATE) * (at % 2400 < 1000)
+    samples = (tone * 0.3 + rng.normal(size=(3, size)) * [[0.001], [0.01], [0.05]]).astype(np.float32)
+    length = np.array([size, size, 600], np.int32)  # the last is shorter than a tenth of a second: no noise is known
+    given = made.preprocess({"samples": tf.constant(samples), "length": tf.constant(length)})["features"].numpy()
+    for row, features, count in zip(samples, given, length, strict=True):
+        plain = made.features(row[None, :count])[0].numpy()
+        steps = round(0.1 / made.settings.hop)
+        silence = np.full(plain.shape[1], -30.0)
+        if len(plain) >= steps:
+            means = [np.exp(plain[start:start + steps]).mean(0) for start in range(len(plain) - steps + 1)]
+            silence = np.log(np.min(means, 0)) + np.log(10 ** (6 / 10))
+        if dynamic_range:
+            silence = np.maximum(silence, plain.max() - np.log(10 ** (dynamic_range / 10)))
+        loud, want = (plain > silence).any(1), np.maximum(plain, silence)
+        assert loud.any() and not (len(plain) >= steps and loud.all())
+        if normalize == "clip":
+            want -= want[loud].mean(0)
+        np.testing.assert_allclose(features[10:10 + len(want)], (want - made.facts["mean"]) / made.facts["std"],
+                                   atol=2e-3)
+
+
+def test_levels_of_bands_are_refused_for_cepstral_coefficients():
+    for level in ({"dynamic_range": 30}, {"noise_floor": 6}):
+        with pytest.raises(UserError, match="are of bands, not of --coefficients: leave these out"):
+            APP.check(Settings(coefficients=13, **level))
 
 
 def test_sentences_end_where_the_last_sound_ends():

@@ -89,7 +89,7 @@ def test_clips_are_heard_chunk_by_chunk_to_their_end():
 def test_what_cannot_be_causal_is_refused():
     with pytest.raises(UserError, match="--causal: cnn_gru looks at the whole clip"):
         Speech().check(Settings(causal=True, model="cnn_gru"))
-    for whole in ({"normalize": "clip"}, {"dynamic_range": 30}):
+    for whole in ({"normalize": "clip"}, {"dynamic_range": 30}, {"noise_floor": 6}):
         with pytest.raises(UserError, match="look at the whole clip; leave them out"):
             Speech().check(Settings(causal=True, **whole))
     with pytest.raises(UserError, match="samples are lost"):
