@@ -7,13 +7,14 @@ leaves all else as it is: loops, recurrent layers, normalisation, softmax, and l
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Optional
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from shared.export.rounding import Begin, Convolution, End, Kernel, Lookup, Rounding, as_convolutions
 from shared.layers.batch_normalization import BatchNormalization
 from shared.layers.neighbours import Neighbours
 from shared.networks.words import MaxOverTime
@@ -32,9 +33,6 @@ MOVED = {L.Flatten, L.Reshape, L.Permute, L.MaxPooling1D, L.MaxPooling2D, L.Aver
 MOVED_OPS = {"Max", "Reshape", "Transpose", "Squeeze", "ExpandDims", "GetItem"}
 NOTHING = {L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D, L.GaussianDropout, L.GaussianNoise, L.AlphaDropout,
            L.ActivityRegularization, L.Identity}  # at inference
-# What values are multiplied by where integers end, next to 1: the converter does not look beyond. Softmax and sigmoid
-# straight after an integer would become integer too, with answers of 256 steps.
-END = float(np.nextafter(np.float32(1), np.float32(2)))
 
 
 def fake_quantized(network: keras.Model, batches: Iterable[Any]) -> keras.Model:
@@ -76,160 +74,6 @@ def fake_quantized(network: keras.Model, batches: Iterable[Any]) -> keras.Model:
     for layer in rebuilding.rounding:
         layer.settle()
     return rounded
-
-
-class _Rounding(keras.layers.Layer):
-    """A layer whose answers are eight bits: 256 steps between `low` and `high`; float32 until it is settled.
-
-    Args:
-        source: the layer or operation of the network that is computed; None where a subclass computes.
-        relu: follows, None or the largest value it lets through.
-    """
-
-    def __init__(self, source: Any, relu: float | None, name: str):
-        super().__init__(name=name, dtype="float32", trainable=False)
-        self.source, self.relu, self.settled = source, relu, False
-        self.supports_masking = True
-        self.low = self.add_weight(name="low", shape=(), initializer="zeros", trainable=False)
-        self.high = self.add_weight(name="high", shape=(), initializer="zeros", trainable=False)
-        self.built = True
-
-    def call(self, inputs: Any) -> Any:
-        return self.rounded(self.source(*inputs) if isinstance(inputs, tuple) else self.source(inputs))
-
-    def rounded(self, x: Any) -> Any:
-        if self.relu is not None:
-            x = tf.nn.relu6(x) if self.relu == 6 else tf.nn.relu(x)
-        if self.settled:
-            return tf.quantization.fake_quant_with_min_max_vars(x, self.low.value, self.high.value)
-        self.low.assign(tf.minimum(self.low, tf.reduce_min(x)))
-        self.high.assign(tf.maximum(self.high, tf.reduce_max(x)))
-        return x
-
-    def settle(self) -> None:
-        """Ranges were seen: from now on answers are rounded."""
-        if self.low.numpy() == self.high.numpy():
-            self.high.assign(1.0)  # zeros alone have no step
-        self.settled = True
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """None: who takes a mask was given it as an argument when the network was built, and is here."""
-
-
-class _Begin(_Rounding):
-    """Where integers begin: rounds what comes in."""
-
-    def __init__(self, name: str):
-        super().__init__(None, None, name)
-
-    def call(self, x: Any) -> Any:
-        return self.rounded(x)
-
-    def compute_output_spec(self, x: Any) -> Any:
-        return keras.KerasTensor(x.shape, "float32")  # not sparse, as Keras takes a product with a number to be
-
-
-class _Lookup(_Rounding):
-    """An embedding: its answers have the range of its table."""
-
-    def __init__(self, source: Any, name: str):
-        super().__init__(source, None, name)
-        table = source.embeddings.numpy()
-        self.low.assign(min(0.0, table.min()))
-        self.high.assign(max(0.0, table.max()))
-
-    def call(self, ids: Any) -> Any:
-        table = tf.convert_to_tensor(self.source.embeddings)
-        return self.rounded(tf.gather(self.rounded(table) if self.settled else table, tf.cast(ids, tf.int32)))
-
-
-@dataclass(frozen=True)
-class _Kernel:
-    """One convolution, over images; sequences are images of height 1, and vectors images of one pixel.
-
-    Args:
-        weights: `[h, w, in, out]`, of a depthwise one `[h, w, 1, out]`.
-        bias: `[out]`.
-        strides, rates: of height and width.
-        padding: `SAME` or `VALID`.
-        before: zeros put before the width (causal).
-        multiplier: outputs a channel of a depthwise convolution, or 0.
-    """
-
-    weights: np.ndarray
-    bias: np.ndarray
-    strides: tuple[int, int] = (1, 1)
-    rates: tuple[int, int] = (1, 1)
-    padding: str = "VALID"
-    before: int = 0
-    multiplier: int = 0
-
-    def normalised(self, layer: Any) -> "_Kernel":
-        """The same with batch normalisation after it."""
-        gamma = 1.0 if layer.gamma is None else layer.gamma.numpy()
-        beta = 0.0 if layer.beta is None else layer.beta.numpy()
-        scale = gamma / np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
-        return replace(self, weights=self.weights * scale, bias=(self.bias - layer.moving_mean.numpy()) * scale + beta)
-
-
-class _Convolution(_Rounding):
-    """Convolution, bias and relu as one; its kernel is rounded by output channel, symmetrically.
-
-    Args:
-        kernel: what is computed.
-        reads: the layer that rounded the input.
-    """
-
-    def __init__(self, kernel: _Kernel, reads: _Rounding, relu: float | None, name: str):
-        super().__init__(None, relu, name)
-        self.how, self.reads = kernel, reads
-        self.kernel = self.add_weight(name="kernel", shape=kernel.weights.shape, trainable=False)
-        self.bias = self.add_weight(name="bias", shape=kernel.bias.shape, trainable=False)
-        self.top = self.add_weight(name="top", shape=kernel.bias.shape, initializer="ones", trainable=False)
-        self.kernel.assign(kernel.weights)
-        self.bias.assign(kernel.bias)
-
-    def call(self, x: Any) -> Any:
-        how, rank = self.how, len(x.shape)
-        for _ in range(4 - rank):
-            x = tf.expand_dims(x, 1)
-        if how.before:
-            x = tf.pad(x, [[0, 0], [0, 0], [how.before, 0], [0, 0]])
-        kernel = tf.convert_to_tensor(self.kernel)
-        if self.settled:
-            kernel = tf.quantization.fake_quant_with_min_max_vars_per_channel(
-                kernel, -self.top.value, self.top.value, narrow_range=True)
-        if how.multiplier:
-            kernel = tf.reshape(kernel, (*how.weights.shape[:2], -1, how.multiplier))
-            x = tf.nn.depthwise_conv2d(x, kernel, (1, *how.strides, 1), how.padding, dilations=how.rates)
-        else:
-            x = tf.nn.conv2d(x, kernel, how.strides, how.padding, dilations=how.rates)
-        # Rounded before the axes go: the converter joins bias, relu and rounding only straight after a convolution.
-        x = self.rounded(tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)))
-        return tf.squeeze(x, list(range(1, 5 - rank))) if rank < 4 else x
-
-    def settle(self) -> None:
-        super().settle()
-        largest = np.abs(self.how.weights).reshape(-1, len(self.how.bias)).max(0)
-        # The bias is an int32 number of steps of input times kernel: where the kernel of a channel is next to nothing
-        # its steps must not be, or the bias overflows.
-        step = (self.reads.high.numpy() - self.reads.low.numpy()) / 255
-        least = 127 * np.abs(self.how.bias) / (step * 2**30)
-        self.top.assign(np.maximum(np.maximum(largest, least), 1e-12))
-
-
-class _End(keras.layers.Layer):
-    """Where integers end, see `END`."""
-
-    def __init__(self, name: str):
-        super().__init__(name=name, dtype="float32", trainable=False)
-        self.supports_masking = True
-
-    def call(self, x: Any) -> Any:
-        return x * END
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """None, as above."""
 
 
 @dataclass(frozen=True)
@@ -280,12 +124,12 @@ class _Rebuilding:
     """
 
     def __init__(self) -> None:
-        self.rounding: list[_Rounding] = []  # all layers that need ranges
+        self.rounding: list[Rounding] = []  # all layers that need ranges
         self.readers: dict[int, list[_Call | None]] = {}  # of an old tensor; None is the network's output
         self.times: Counter[int] = Counter()  # how often an old layer is called
         self.joined: set[int] = set()  # old calls that an earlier one computes too
         self.new: dict[int, Any] = {}  # by the old tensor the new one that stands for it
-        self.by: dict[int, _Rounding] = {}  # who rounded a new tensor
+        self.by: dict[int, Rounding] = {}  # who rounded a new tensor
         self.begun: dict[int, Any] = {}  # of a new float tensor its rounding
         self.ended: dict[int, Any] = {}  # of a new rounded tensor the float one
         self.names: Counter[str] = Counter()
@@ -338,17 +182,17 @@ class _Rebuilding:
         if call.of(NOTHING):
             self.new[id(call.output)] = inputs[0]
         elif call.of({L.Embedding}):
-            self.put(call, _Lookup(how, self.name(how)), inputs[0])
-        elif kernels := _kernels(how, inputs[0]) if call.of(CONVOLUTIONS) else []:
+            self.put(call, Lookup(how, self.name(how)), inputs[0])
+        elif kernels := as_convolutions(how, inputs[0]) if call.of(CONVOLUTIONS) else []:
             self.convolve(call, kernels, inputs[0])
         elif all(rounded) and call.normalises():
             ones = np.ones((1, 1, 1, call.output.shape[-1]), np.float32)
-            kernel = _Kernel(ones, ones[0, 0, 0] * 0, multiplier=1).normalised(how)
+            kernel = Kernel(ones, ones[0, 0, 0] * 0, multiplier=1).normalised(how)
             last, relu = self.with_relu(call)
-            layer = _Convolution(kernel, self.by[id(inputs[0])], relu, self.name(last.operation))
+            layer = Convolution(kernel, self.by[id(inputs[0])], relu, self.name(last.operation))
             self.put(last, layer, inputs[0])
         elif all(rounded) and call.relu() is not None:
-            self.put(call, _Rounding(how, None, self.name(how)), inputs[0])
+            self.put(call, Rounding(how, None, self.name(how)), inputs[0])
         elif all(rounded) and call.of(MOVED, MOVED_OPS):
             args, kwargs = self.renewed((call.args, call.kwargs))
             self.new[id(call.output)] = moved = how(*args, **kwargs)
@@ -356,12 +200,12 @@ class _Rebuilding:
         elif any(rounded) and call.of(COMPUTED, COMPUTED_OPS) and _only_tensors(call):
             last, relu = self.with_relu(call)
             args = self.renewed(call.args, self.begin)
-            self.put(last, _Rounding(how, relu, self.name(last.operation)), args[0] if len(args) == 1 else args)
+            self.put(last, Rounding(how, relu, self.name(last.operation)), args[0] if len(args) == 1 else args)
         else:
             return False
         return True
 
-    def convolve(self, call: _Call, kernels: list[_Kernel], x: Any) -> None:
+    def convolve(self, call: _Call, kernels: list[Kernel], x: Any) -> None:
         """Convolutions one after another, then what their layer or the next ones do: normalisation, relu."""
         activation, last = call.operation.activation, call
         relu = _relu(activation)
@@ -375,12 +219,12 @@ class _Rebuilding:
             x = self.begin(x)
             final = kernel is kernels[-1]
             name = self.name(last.operation) if final else self.name(call.operation, "_depthwise")
-            layer = _Convolution(kernel, self.by[id(x)], relu if final else None, name)
+            layer = Convolution(kernel, self.by[id(x)], relu if final else None, name)
             x = self.put(last, layer, x)
         if activation is not keras.activations.linear and relu is None:
             self.new[id(last.output)] = L.Activation(activation)(self.end(x))
 
-    def put(self, call: _Call, layer: _Rounding, inputs: Any) -> Any:
+    def put(self, call: _Call, layer: Rounding, inputs: Any) -> Any:
         """Calls the layer; what comes out stands for what the call gives."""
         self.rounding.append(layer)
         self.new[id(call.output)] = made = layer(inputs)
@@ -406,7 +250,7 @@ class _Rebuilding:
         if id(x) in self.by:
             return x
         if id(x) not in self.begun:
-            layer = _Begin(f"begin_{len(self.begun) + 1}")
+            layer = Begin(f"begin_{len(self.begun) + 1}")
             self.rounding.append(layer)
             self.begun[id(x)] = layer(x)
             self.by[id(self.begun[id(x)])] = layer
@@ -415,7 +259,7 @@ class _Rebuilding:
     def end(self, x: Any) -> Any:
         """A new tensor, float from here on."""
         if id(x) in self.by and id(x) not in self.ended:
-            self.ended[id(x)] = _End(f"end_{len(self.ended) + 1}")(x)
+            self.ended[id(x)] = End(f"end_{len(self.ended) + 1}")(x)
         return self.ended.get(id(x), x)
 
     def renewed(self, structure: Any, then: Callable[[Any], Any] = lambda x: x) -> Any:
@@ -443,35 +287,3 @@ def _only_tensors(call: _Call) -> bool:
 def _relu(activation: Any) -> float | None:
     """The largest value that an activation lets through, if it is a relu."""
     return {keras.activations.relu: np.inf, keras.activations.relu6: 6.0}.get(activation)
-
-
-def _kernels(layer: Any, x: Any) -> list[_Kernel]:
-    """A layer as convolutions of images, its activation aside; none where it has another layout or groups."""
-    if len(x.shape) > 4 or getattr(layer, "data_format", None) == "channels_first" or getattr(layer, "groups", 1) > 1:
-        return []
-    bias = None if layer.bias is None else layer.bias.numpy()
-    if isinstance(layer, L.Dense):
-        weights = layer.kernel.numpy()[None, None]
-        return [_Kernel(weights, np.zeros(layer.units, np.float32) if bias is None else bias)]
-    flat = len(layer.kernel_size) == 1
-
-    def weights_of(variable: Any) -> np.ndarray:
-        return variable.numpy()[None] if flat else variable.numpy()
-
-    rates = (1, *layer.dilation_rate) if flat else tuple(layer.dilation_rate)
-    where: dict[str, Any] = {"strides": tuple(layer.strides) * (2 if flat else 1), "rates": rates,
-                             "padding": "SAME" if layer.padding == "same" else "VALID",
-                             "before": (layer.kernel_size[0] - 1) * rates[1] if layer.padding == "causal" else 0}
-    if isinstance(layer, L.Conv1D | L.Conv2D):
-        weights = weights_of(layer.kernel)
-        return [_Kernel(weights, np.zeros(weights.shape[-1], np.float32) if bias is None else bias, **where)]
-    separable = isinstance(layer, L.SeparableConv1D | L.SeparableConv2D)
-    weights = weights_of(layer.depthwise_kernel if separable else layer.kernel)
-    height, width, channels, multiplier = weights.shape
-    weights = weights.reshape(height, width, 1, channels * multiplier)
-    zeros = np.zeros(channels * multiplier, np.float32)
-    depthwise = _Kernel(weights, zeros if separable or bias is None else bias, multiplier=multiplier, **where)
-    if not separable:
-        return [depthwise]
-    pointwise = weights_of(layer.pointwise_kernel)
-    return [depthwise, _Kernel(pointwise, np.zeros(pointwise.shape[-1], np.float32) if bias is None else bias)]
