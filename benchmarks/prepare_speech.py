@@ -4,9 +4,11 @@
         SOURCE: `recordings` of https://github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0), WAV or FLAC.
         Numbers 0 to 4 of each speaker and digit test, as its README rules, 45 to 49 validate. With --leave-out all of
         that speaker's recordings test, and no other's.
-    python -m benchmarks.prepare_speech joined SOURCE FOLDER [--leave-out SPEAKER] [--strings N]
+    python -m benchmarks.prepare_speech joined SOURCE FOLDER [--leave-out SPEAKER] [--strings N] [--voices COMMANDS]
         The same recordings, joined: strings of 3 to 7 digits of one speaker with gaps, over a floor of noise; N to
         train (3,000), 300 to validate, 300 to test, drawn by fixed seeds from the parts above; N changes no other.
+        With --voices 2,000 more to train, of the digits in COMMANDS, the source of `commands`: 240 recordings of 118
+        speakers, several of them in a string.
     python -m benchmarks.prepare_speech commands SOURCE FOLDER [--words]
         SOURCE: the canonical test set of Speech Commands v0.02 (Warden 2018, CC BY 4.0),
         http://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz, 12 classes, 4,890 clips, with
@@ -22,17 +24,20 @@ import argparse
 import csv
 import shutil
 import sys
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from apps.speech.joined import strings
+from apps.speech.joined import Clip, strings
+from apps.speech.sounds import read_sound
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 Rows = dict[str, list[dict[str, str]]]  # by split: file, label or text, speaker
 STRINGS = {"train": 3000, "validation": 300, "test": 300}  # drawn in a row; further ones by their own seed
+OTHERS = 2000  # strings of other speakers' digits
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 
@@ -62,7 +67,7 @@ def fsdd(source: Path, clips: Path, left_out: str | None) -> Rows:
     return made
 
 
-def joined(source: Path, clips: Path, left_out: str | None, to_train: int) -> Rows:
+def joined(source: Path, clips: Path, left_out: str | None, to_train: int, voices: Path | None) -> Rows:
     random, made = np.random.default_rng(2026), Rows()
     for split, rows in recordings(source, left_out).items():
         rate = soundfile.info(rows[0][0]).samplerate
@@ -70,7 +75,8 @@ def joined(source: Path, clips: Path, left_out: str | None, to_train: int) -> Ro
         drawn = strings(sounds, rate, STRINGS[split], random)
         if split == "train":
             further = strings(sounds, rate, to_train - STRINGS[split], np.random.default_rng(2027))
-            drawn = chain(drawn, further)
+            others = strings(digits(voices, rate), rate, OTHERS, np.random.default_rng(2028)) if voices else ()
+            drawn = chain(drawn, further, others)
         for number, (samples, text, speaker) in enumerate(drawn):
             name = f"{split}_{number:04}.flac"
             soundfile.write(clips / name, samples, rate, "PCM_16")
@@ -78,9 +84,21 @@ def joined(source: Path, clips: Path, left_out: str | None, to_train: int) -> Ro
     return made
 
 
-def by_index(source: Path, clips: Path, name: str, truth: str, kind: str) -> Rows:
-    """Clips that `index.csv` lists; its column `truth` is their label or text."""
-    made: Rows = {}
+def digits(source: Path, rate: int) -> list[Clip]:
+    """The digits of Speech Commands at another rate, without the silence around them, as if one speaker's."""
+    found = []
+    for path, row in listed(source, "clip", "word"):
+        if row["word"] in DIGITS:
+            samples = read_sound(path, rate).astype(np.float32) / 32768
+            power = np.convolve(samples ** 2, np.ones(round(0.03 * rate)), "same")
+            loud = np.flatnonzero(power > power.max() / 300)  # 25 decibels
+            within = slice(max(loud[0] - round(0.03 * rate), 0), loud[-1] + round(0.03 * rate))
+            found.append((samples[within], row["word"], "others"))
+    return found
+
+
+def listed(source: Path, name: str, truth: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The files that `index.csv` lists in its column `name`, and their rows, of which `truth` is the label or text."""
     if not (source / "index.csv").is_file():
         sys.exit(f"{source} has no index.csv: see --help for what stands in it.")
     with (source / "index.csv").open(encoding="utf-8") as table:
@@ -90,10 +108,16 @@ def by_index(source: Path, clips: Path, name: str, truth: str, kind: str) -> Row
             path = next(source.glob(f"{row[name]}.*"), None)
             if path is None:
                 sys.exit(f"{source} has no file {row[name]}, which index.csv lists.")
-            flat = row[name].replace("/", "_") + path.suffix
-            shutil.copyfile(path, clips / flat)
-            made.setdefault(SPLITS[row["own_split"]], []).append(
-                {"file": flat, kind: row[truth], "speaker": row.get("speaker", "s1")})
+            yield path, row
+
+
+def by_index(source: Path, clips: Path, name: str, truth: str, kind: str) -> Rows:
+    made: Rows = {}
+    for path, row in listed(source, name, truth):
+        flat = row[name].replace("/", "_") + path.suffix
+        shutil.copyfile(path, clips / flat)
+        made.setdefault(SPLITS[row["own_split"]], []).append(
+            {"file": flat, kind: row[truth], "speaker": row.get("speaker", "s1")})
     return made
 
 
@@ -105,9 +129,11 @@ def main() -> None:
     parser.add_argument("--leave-out", metavar="SPEAKER")
     parser.add_argument("--words", action="store_true")
     parser.add_argument("--strings", metavar="N", type=int)
+    parser.add_argument("--voices", metavar="COMMANDS", type=Path)
     args = parser.parse_args()
     for flag, given, sets in (("--leave-out", args.leave_out, ("fsdd", "joined")),
-                              ("--words", args.words, ("commands",)), ("--strings", args.strings, ("joined",))):
+                              ("--words", args.words, ("commands",)), ("--strings", args.strings, ("joined",)),
+                              ("--voices", args.voices, ("joined",))):
         if given and args.set not in sets:
             sys.exit(f"{flag} is of {' and '.join(sets)}, not of {args.set}: leave it out.")
     if args.strings is not None and args.strings < STRINGS["train"]:
@@ -123,7 +149,7 @@ def main() -> None:
             case "fsdd":
                 made = fsdd(args.source, clips, args.leave_out)
             case "joined":
-                made = joined(args.source, clips, args.leave_out, args.strings or STRINGS["train"])
+                made = joined(args.source, clips, args.leave_out, args.strings or STRINGS["train"], args.voices)
             case "commands":
                 made = by_index(args.source, clips, "clip", "word" if args.words else "label", "label")
             case "grid":
