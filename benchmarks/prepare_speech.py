@@ -33,6 +33,7 @@ import soundfile
 
 from apps.speech.joined import Clip, strings
 from apps.speech.sounds import read_sound
+from shared.errors import UserError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 Rows = dict[str, list[dict[str, str]]]  # by split: file, label or text, speaker
@@ -91,7 +92,7 @@ def digits(source: Path, rate: int) -> list[Clip]:
         if row["word"] in DIGITS:
             samples = read_sound(path, rate).astype(np.float32) / 32768
             power = np.convolve(samples ** 2, np.ones(round(0.03 * rate)), "same")
-            loud = np.flatnonzero(power > power.max() / 300)  # 25 decibels
+            loud = np.flatnonzero(power >= power.max() / 300)  # 25 decibels
             within = slice(max(loud[0] - round(0.03 * rate), 0), loud[-1] + round(0.03 * rate))
             found.append((samples[within], row["word"], "others"))
     return found
@@ -112,6 +113,7 @@ def listed(source: Path, name: str, truth: str) -> Iterator[tuple[Path, dict[str
 
 
 def by_index(source: Path, clips: Path, name: str, truth: str, kind: str) -> Rows:
+    """Clips that `index.csv` lists; its column `truth` is their `kind`: label or text."""
     made: Rows = {}
     for path, row in listed(source, name, truth):
         flat = row[name].replace("/", "_") + path.suffix
@@ -154,8 +156,10 @@ def main() -> None:
                 made = by_index(args.source, clips, "clip", "word" if args.words else "label", "label")
             case "grid":
                 made = by_index(args.source, clips, "utt", "text", "text")
-    except BaseException:  # refused or stopped: nothing is left behind
+    except BaseException as stopped:  # nothing is left behind
         shutil.rmtree(args.folder)
+        if isinstance(stopped, UserError):
+            sys.exit(str(stopped))
         raise
     for split, rows in made.items():
         with (args.folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as table:
