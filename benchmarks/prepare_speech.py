@@ -9,12 +9,14 @@
         train (3,000), 300 to validate, 300 to test, drawn by fixed seeds from the parts above; N changes no other.
         With --voices 2,000 more to train, of the digits in COMMANDS, the source of `commands`: 240 recordings of 118
         speakers, several of them in a string.
-    python -m benchmarks.prepare_speech commands SOURCE FOLDER [--words]
+    python -m benchmarks.prepare_speech commands SOURCE FOLDER [--words | --strings N]
         SOURCE: the canonical test set of Speech Commands v0.02 (Warden 2018, CC BY 4.0),
         http://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz, 12 classes, 4,890 clips, with
         `index.csv`: clip (path without its ending), label, speaker, own_split. Speakers are divided by the SHA-1 of
         their name modulo 10: 0 and 1 test, 2 validates, the others train; clips of silence, which have none, by their
         own. With --words what was said of 35 words, also of those that the 12 classes call unknown (a column `word`).
+        With --strings N strings of those words to train on, joined as above, half of one speaker each, half of
+        several, by all who do not validate; 300 to validate and 300 to test by those who do.
     python -m benchmarks.prepare_speech grid SOURCE FOLDER
         SOURCE: the sound of speaker s1 of the GRID corpus (Cooke et al. 2006, https://doi.org/10.1121/1.2229005, free
         for research use), with `index.csv`: utt, text, own_split: SHA-1 of the name modulo 10, 0 tests, 1 validates.
@@ -24,7 +26,8 @@ import argparse
 import csv
 import shutil
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -39,6 +42,8 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 Rows = dict[str, list[dict[str, str]]]  # by split: file, label or text, speaker
 STRINGS = {"train": 3000, "validation": 300, "test": 300}  # drawn in a row; further ones by their own seed
 OTHERS = 2000  # strings of other speakers' digits
+FEWEST_WORDS = 5  # recordings of a speaker from whom whole strings are made
+RATE = 8000  # of FSDD
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 
@@ -71,31 +76,55 @@ def fsdd(source: Path, clips: Path, left_out: str | None) -> Rows:
 def joined(source: Path, clips: Path, left_out: str | None, to_train: int, voices: Path | None) -> Rows:
     random, made = np.random.default_rng(2026), Rows()
     for split, rows in recordings(source, left_out).items():
-        rate = soundfile.info(rows[0][0]).samplerate
         sounds = [(soundfile.read(path, dtype="float32")[0], digit, speaker) for path, digit, speaker in rows]
-        drawn = strings(sounds, rate, STRINGS[split], random)
+        drawn = strings(sounds, RATE, STRINGS[split], random)
         if split == "train":
-            further = strings(sounds, rate, to_train - STRINGS[split], np.random.default_rng(2027))
-            others = strings(digits(voices, rate), rate, OTHERS, np.random.default_rng(2028)) if voices else ()
-            drawn = chain(drawn, further, others)
-        for number, (samples, text, speaker) in enumerate(drawn):
-            name = f"{split}_{number:04}.flac"
-            soundfile.write(clips / name, samples, rate, "PCM_16")
-            made.setdefault(split, []).append({"file": name, "text": text, "speaker": speaker})
+            drawn = chain(drawn, strings(sounds, RATE, to_train - STRINGS[split], np.random.default_rng(2027)))
+            if voices:
+                digits = together(clip for _, clip in spoken(voices) if clip[1] in DIGITS)
+                drawn = chain(drawn, strings(digits, RATE, OTHERS, np.random.default_rng(2028)))
+        made[split] = written(split, drawn, clips)
     return made
 
 
-def digits(source: Path, rate: int) -> list[Clip]:
-    """The digits of Speech Commands at another rate, without the silence around them, as if one speaker's."""
+def joined_words(source: Path, clips: Path, to_train: int) -> Rows:
+    said, random = spoken(source), np.random.default_rng(1)
+    often = Counter(speaker for _, (_, _, speaker) in said)
+    others = [clip for split, clip in said if split != "validation"]
+    own, strange = ([clip for clip in rows if often[clip[2]] >= FEWEST_WORDS]
+                    for rows in (others, [clip for split, clip in said if split == "validation"]))
+    drawn = {"train": chain(strings(own, RATE, to_train - to_train // 2, random),
+                            strings(together(others), RATE, to_train // 2, random)),
+             "validation": strings(strange, RATE, STRINGS["validation"], random),
+             "test": strings(strange, RATE, STRINGS["test"], random)}
+    return {split: written(split, rows, clips) for split, rows in drawn.items()}
+
+
+def written(split: str, drawn: Iterable[Clip], clips: Path) -> list[dict[str, str]]:
+    rows = []
+    for number, (samples, text, speaker) in enumerate(drawn):
+        name = f"{split}_{number:04}.flac"
+        soundfile.write(clips / name, samples, RATE, "PCM_16")
+        rows.append({"file": name, "text": text, "speaker": speaker})
+    return rows
+
+
+def spoken(source: Path) -> list[tuple[str, Clip]]:
+    """The words of Speech Commands with their split, without the silence around them."""
     found = []
     for path, row in listed(source, "clip", "word"):
-        if row["word"] in DIGITS:
-            samples = read_sound(path, rate).astype(np.float32) / 32768
-            power = np.convolve(samples ** 2, np.ones(round(0.03 * rate)), "same")
+        if row["word"] != "_silence_":
+            samples = read_sound(path, RATE).astype(np.float32) / 32768
+            power = np.convolve(samples ** 2, np.ones(round(0.03 * RATE)), "same")
             loud = np.flatnonzero(power >= power.max() / 300)  # 25 decibels
-            within = slice(max(loud[0] - round(0.03 * rate), 0), loud[-1] + round(0.03 * rate))
-            found.append((samples[within], row["word"], "others"))
+            within = slice(max(loud[0] - round(0.03 * RATE), 0), loud[-1] + round(0.03 * RATE))
+            found.append((SPLITS[row["own_split"]], (samples[within], row["word"], row["speaker"])))
     return found
+
+
+def together(clips: Iterable[Clip]) -> list[Clip]:
+    """As if one speaker's."""
+    return [(samples, word, "others") for samples, word, _ in clips]
 
 
 def listed(source: Path, name: str, truth: str) -> Iterator[tuple[Path, dict[str, str]]]:
@@ -134,12 +163,15 @@ def main() -> None:
     parser.add_argument("--voices", metavar="COMMANDS", type=Path)
     args = parser.parse_args()
     for flag, given, sets in (("--leave-out", args.leave_out, ("fsdd", "joined")),
-                              ("--words", args.words, ("commands",)), ("--strings", args.strings, ("joined",)),
+                              ("--words", args.words, ("commands",)),
+                              ("--strings", args.strings, ("joined", "commands")),
                               ("--voices", args.voices, ("joined",))):
         if given and args.set not in sets:
             sys.exit(f"{flag} is of {' and '.join(sets)}, not of {args.set}: leave it out.")
     if args.strings is not None and args.strings < STRINGS["train"]:
         sys.exit(f"--strings {args.strings}: give at least {STRINGS['train']:,}.")
+    if args.strings and args.words:
+        sys.exit("--words makes clips of one word, --strings of several: give one of the two.")
     if args.folder.exists():
         sys.exit(f"{args.folder} exists already: name a new folder.")
     if not args.source.is_dir():
@@ -152,6 +184,8 @@ def main() -> None:
                 made = fsdd(args.source, clips, args.leave_out)
             case "joined":
                 made = joined(args.source, clips, args.leave_out, args.strings or STRINGS["train"], args.voices)
+            case "commands" if args.strings:
+                made = joined_words(args.source, clips, args.strings)
             case "commands":
                 made = by_index(args.source, clips, "clip", "word" if args.words else "label", "label")
             case "grid":
