@@ -1,14 +1,14 @@
 """Makes the folders that apps/speech/README.md measures on, from public data sets as they are downloaded.
 
-    python -m benchmarks.prepare_speech fsdd SOURCE FOLDER [--leave-out SPEAKER]
+    python -m benchmarks.prepare_speech fsdd SOURCE FOLDER [--leave-out SPEAKER] [--voices COMMANDS]
         SOURCE: `recordings` of https://github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0), WAV or FLAC.
         Numbers 0 to 4 of each speaker and digit test, as its README rules, 45 to 49 validate. With --leave-out all of
-        that speaker's recordings test, and no other's.
+        that speaker's recordings test, and no other's. With --voices the digits in COMMANDS, the source of `commands`,
+        are trained on too: 240 recordings of 118 speakers, each four times.
     python -m benchmarks.prepare_speech joined SOURCE FOLDER [--leave-out SPEAKER] [--strings N] [--voices COMMANDS]
         The same recordings, joined: strings of 3 to 7 digits of one speaker with gaps, over a floor of noise; N to
         train (3,000), 300 to validate, 300 to test, drawn by fixed seeds from the parts above; N changes no other.
-        With --voices 2,000 more to train, of the digits in COMMANDS, the source of `commands`: 240 recordings of 118
-        speakers, several of them in a string.
+        With --voices 2,000 more to train, of the digits in COMMANDS, several speakers in a string.
     python -m benchmarks.prepare_speech commands SOURCE FOLDER [--words | --strings N]
         SOURCE: the canonical test set of Speech Commands v0.02 (Warden 2018, CC BY 4.0),
         http://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz, 12 classes, 4,890 clips, with
@@ -42,6 +42,7 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 Rows = dict[str, list[dict[str, str]]]  # by split: file, label or text, speaker
 STRINGS = {"train": 3000, "validation": 300, "test": 300}  # drawn in a row; further ones by their own seed
 OTHERS = 2000  # strings of other speakers' digits
+TIMES = 4  # that one of them stands in a table of single digits
 FEWEST_WORDS = 5  # recordings of a speaker from whom whole strings are made
 RATE = 8000  # of FSDD
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
@@ -64,12 +65,17 @@ def recordings(source: Path, left_out: str | None) -> dict[str, list[tuple[Path,
     return parts
 
 
-def fsdd(source: Path, clips: Path, left_out: str | None) -> Rows:
+def fsdd(source: Path, clips: Path, left_out: str | None, voices: Path | None) -> Rows:
     made: Rows = {}
     for split, rows in recordings(source, left_out).items():
         for path, digit, speaker in rows:
             shutil.copyfile(path, clips / path.name)
             made.setdefault(split, []).append({"file": path.name, "label": digit, "speaker": speaker})
+    if voices:
+        for number, (samples, digit, speaker) in enumerate(digits_in(voices)):
+            name = f"voices_{number:03}.flac"
+            soundfile.write(clips / name, samples, RATE, "PCM_16")
+            made["train"] += TIMES * [{"file": name, "label": digit, "speaker": speaker}]
     return made
 
 
@@ -81,8 +87,8 @@ def joined(source: Path, clips: Path, left_out: str | None, to_train: int, voice
         if split == "train":
             drawn = chain(drawn, strings(sounds, RATE, to_train - STRINGS[split], np.random.default_rng(2027)))
             if voices:
-                digits = together(clip for _, clip in spoken(voices) if clip[1] in DIGITS)
-                drawn = chain(drawn, strings(digits, RATE, OTHERS, np.random.default_rng(2028)))
+                others = together(digits_in(voices))
+                drawn = chain(drawn, strings(others, RATE, OTHERS, np.random.default_rng(2028)))
         made[split] = written(split, drawn, clips)
     return made
 
@@ -122,7 +128,11 @@ def spoken(source: Path) -> list[tuple[str, Clip]]:
     return found
 
 
-def together(clips: Iterable[Clip]) -> list[Clip]:
+def digits_in(source: Path) -> list[Clip]:
+    return [clip for _, clip in spoken(source) if clip[1] in DIGITS]
+
+
+def together(clips: list[Clip]) -> list[Clip]:
     """As if one speaker's."""
     return [(samples, word, "others") for samples, word, _ in clips]
 
@@ -165,7 +175,7 @@ def main() -> None:
     for flag, given, sets in (("--leave-out", args.leave_out, ("fsdd", "joined")),
                               ("--words", args.words, ("commands",)),
                               ("--strings", args.strings, ("joined", "commands")),
-                              ("--voices", args.voices, ("joined",))):
+                              ("--voices", args.voices, ("fsdd", "joined"))):
         if given and args.set not in sets:
             sys.exit(f"{flag} is of {' and '.join(sets)}, not of {args.set}: leave it out.")
     if args.strings is not None and args.strings < STRINGS["train"]:
@@ -181,7 +191,7 @@ def main() -> None:
     try:
         match args.set:
             case "fsdd":
-                made = fsdd(args.source, clips, args.leave_out)
+                made = fsdd(args.source, clips, args.leave_out, args.voices)
             case "joined":
                 made = joined(args.source, clips, args.leave_out, args.strings or STRINGS["train"], args.voices)
             case "commands" if args.strings:
