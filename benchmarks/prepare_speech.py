@@ -82,7 +82,7 @@ def fsdd(source: Path, clips: Path, left_out: str | None, voices: Path | None) -
 def joined(source: Path, clips: Path, left_out: str | None, to_train: int, voices: Path | None) -> Rows:
     random, made = np.random.default_rng(2026), Rows()
     for split, rows in recordings(source, left_out).items():
-        sounds = [(soundfile.read(path, dtype="float32")[0], digit, speaker) for path, digit, speaker in rows]
+        sounds = [(heard(path), digit, speaker) for path, digit, speaker in rows]
         drawn = strings(sounds, RATE, STRINGS[split], random)
         if split == "train":
             drawn = chain(drawn, strings(sounds, RATE, to_train - STRINGS[split], np.random.default_rng(2027)))
@@ -96,9 +96,12 @@ def joined(source: Path, clips: Path, left_out: str | None, to_train: int, voice
 def joined_words(source: Path, clips: Path, to_train: int) -> Rows:
     said, random = spoken(source), np.random.default_rng(1)
     often = Counter(speaker for _, (_, _, speaker) in said)
+    frequent = [(split, clip) for split, clip in said if often[clip[2]] >= FEWEST_WORDS]
     others = [clip for split, clip in said if split != "validation"]
-    own, strange = ([clip for clip in rows if often[clip[2]] >= FEWEST_WORDS]
-                    for rows in (others, [clip for split, clip in said if split == "validation"]))
+    own = [clip for split, clip in frequent if split != "validation"]
+    strange = [clip for split, clip in frequent if split == "validation"]
+    if not own or not strange:
+        sys.exit(f"{source} has no speaker of {FEWEST_WORDS} words to train on, or none to validate: give all of it.")
     drawn = {"train": chain(strings(own, RATE, to_train - to_train // 2, random),
                             strings(together(others), RATE, to_train // 2, random)),
              "validation": strings(strange, RATE, STRINGS["validation"], random),
@@ -115,12 +118,17 @@ def written(split: str, drawn: Iterable[Clip], clips: Path) -> list[dict[str, st
     return rows
 
 
+def heard(path: Path) -> np.ndarray:
+    """Samples at FSDD's rate, from -1 to 1."""
+    return read_sound(path, RATE).astype(np.float32) / 32768
+
+
 def spoken(source: Path) -> list[tuple[str, Clip]]:
     """The words of Speech Commands with their split, without the silence around them."""
     found = []
-    for path, row in listed(source, "clip", "word"):
+    for path, row in listed(source, "clip", "word", "speaker"):
         if row["word"] != "_silence_":
-            samples = read_sound(path, RATE).astype(np.float32) / 32768
+            samples = heard(path)
             power = np.convolve(samples ** 2, np.ones(round(0.03 * RATE)), "same")
             loud = np.flatnonzero(power >= power.max() / 300)  # 25 decibels
             within = slice(max(loud[0] - round(0.03 * RATE), 0), loud[-1] + round(0.03 * RATE))
@@ -129,7 +137,8 @@ def spoken(source: Path) -> list[tuple[str, Clip]]:
 
 
 def digits_in(source: Path) -> list[Clip]:
-    return [clip for _, clip in spoken(source) if clip[1] in DIGITS]
+    found = [clip for _, clip in spoken(source) if clip[1] in DIGITS]
+    return found or sys.exit(f"{source} has no recording of a digit: give the source of `commands`.")
 
 
 def together(clips: list[Clip]) -> list[Clip]:
@@ -137,13 +146,13 @@ def together(clips: list[Clip]) -> list[Clip]:
     return [(samples, word, "others") for samples, word, _ in clips]
 
 
-def listed(source: Path, name: str, truth: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """The files that `index.csv` lists in its column `name`, and their rows, of which `truth` is the label or text."""
+def listed(source: Path, name: str, *columns: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The files that `index.csv` lists in its column `name`, and their rows, which have these columns too."""
     if not (source / "index.csv").is_file():
         sys.exit(f"{source} has no index.csv: see --help for what stands in it.")
     with (source / "index.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
-            if missing := [column for column in (name, truth, "own_split") if column not in row]:
+            if missing := [column for column in (name, *columns, "own_split") if column not in row]:
                 sys.exit(f"{source / 'index.csv'} has no column {missing[0]}: see --help for what stands in it.")
             path = next(source.glob(f"{row[name]}.*"), None)
             if path is None:
