@@ -11,8 +11,8 @@ import numpy as np
 
 from apps.speech import data
 from apps.speech.chunks import by_chunks
+from apps.speech.ensemble import averaging_sentences
 from apps.speech.frames import MARGIN, chunk_size, second, step
-from apps.speech.greedy import averaging_frames
 from apps.speech.report import SentenceScorer, WordScorer
 from apps.speech.sounds import LARGEST, read_recording
 from shared.app import Answer, App, Averaging, Raw, Scorer
@@ -208,7 +208,7 @@ class Speech(App):
         return {**joined, "count": np.array(len(joined["symbols"]), np.int32)}
 
     def averaging(self, facts: list[Facts]) -> Averaging:
-        return averaging_labels(facts) if facts[0].get("labels") else averaging_frames(facts)
+        return averaging_labels(facts) if facts[0].get("labels") else averaging_sentences(facts)
 
     def any_size(self, facts: Facts) -> str:
         stream = (f" By the signature stream, {facts['chunk']} samples at a time are heard as they come: the state "
