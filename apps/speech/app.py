@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Optional, TextIO
 
@@ -14,7 +13,8 @@ from apps.speech.chunks import by_chunks
 from apps.speech.ensemble import averaging_sentences
 from apps.speech.frames import MARGIN, chunk_size, second, step
 from apps.speech.report import SentenceScorer, WordScorer
-from apps.speech.sounds import LARGEST, read_recording
+from apps.speech.sounds import LARGEST, read_recording, to_float
+from apps.speech.windows import joined, starts, surest, windows
 from shared.app import Answer, App, Averaging, Raw, Scorer
 from shared.data.class_weights import class_weights
 from shared.data.dataset import Dataset, Ragged, Split
@@ -78,6 +78,9 @@ class Settings(FitSettings):
                            at_least=0, at_most=100)
     noise_dir: Optional[str] = setting(None, "folder of recordings to take the noise from [white noise]; not those "
                                        "from which a test set's silence was cut", metavar="DIR")
+    test_time_pitch: float = setting(0.0, "answer by the mean of three hearings: as it is, and with its bands moved "
+                                     "up and down by this share, for strangers' voices (0: one; not of MFCC)",
+                                     at_least=0, at_most=0.5)
     reverberation: float = setting(0.0, "augmentation: share of the clips that sound as in a room", at_least=0,
                                    at_most=1)
     mask_bands: float = setting(0.2, "augmentation: longest stretch of bands left out (SpecAugment), as a share",
@@ -110,6 +113,8 @@ class Speech(App):
             raise UserError(f"--coefficients {settings.coefficients}: at most as many as --mels, {settings.mels}.")
         if settings.coefficients and (settings.dynamic_range or settings.noise_floor):
             raise UserError("--dynamic-range and --noise-floor are of bands, not of --coefficients: leave these out.")
+        if settings.test_time_pitch and (settings.coefficients or settings.causal):
+            raise UserError("--test-time-pitch moves the bands of whole clips: leave --coefficients and --causal out.")
         if settings.causal and settings.model != "separable":
             raise UserError(f"--causal: {settings.model} looks at the whole clip; leave it out, or set --model "
                             f"separable.")
@@ -181,31 +186,15 @@ class Speech(App):
         return {"stream": by_chunks(stream, stream.inputs, round(MARGIN * stream.facts["rate"]))}
 
     def cut(self, raw: Raw, inputs: dict[str, Tensor], facts: Facts) -> Iterable[Raw]:
-        for start in starts(int(raw["length"]), facts["max_samples"]):
-            row = np.zeros(facts["max_samples"], np.float32)
-            own = to_float(raw["samples"][start:min(int(raw["length"]), start + len(row))])
-            row[:len(own)] = own
-            yield {"samples": row, "length": np.array(len(own), np.int32)}
+        return windows(raw, facts["max_samples"])
 
     def join(self, raw: Raw, answers: Iterator[Answer], inputs: dict[str, Tensor], facts: Facts) -> Answer:
-        """Of words the surest window's; of sentences all symbols, each from the window in which it stands deeper."""
         size = facts["max_samples"]
         places = starts(int(raw["length"]), size)
         made = [next(answers) for _ in places]
         if len(made) == 1:
             return made[0]
-        if facts.get("labels"):
-            return max(made, key=lambda answer: float(answer["probabilities"].max()))
-        middles = [(after + start + size) / 2 for start, after in pairwise(places)]
-        windows = []
-        for start, answer, low, high in zip(places, made, [-np.inf, *middles], [*middles, np.inf], strict=True):
-            count, later = int(answer["count"]), round(start / facts["rate"] / step(facts["hop"]))
-            own = {name: answer[name][:count] for name in ("symbols", "frames", "confidences")}
-            at = [start + facts["rate"] * second(frame, facts["hop"]) for frame in own["frames"]]
-            kept = np.array([low <= place < high for place in at], bool)
-            windows.append({name: values[kept] + (later if name == "frames" else 0) for name, values in own.items()})
-        joined = {name: np.concatenate([window[name] for window in windows]) for name in windows[0]}
-        return {**joined, "count": np.array(len(joined["symbols"]), np.int32)}
+        return surest(made) if facts.get("labels") else joined(made, places, size, facts["rate"], facts["hop"])
 
     def averaging(self, facts: list[Facts]) -> Averaging:
         return averaging_labels(facts) if facts[0].get("labels") else averaging_sentences(facts)
@@ -237,14 +226,3 @@ class Speech(App):
              "confidence": round(float(sure), 6)}
             for symbol, frame, sure in zip(answer["symbols"][:count], answer["frames"][:count],
                                            answer["confidences"][:count], strict=True)]}
-
-
-def starts(length: int, size: int) -> list[int]:
-    """Where the windows of a recording begin; they overlap by a quarter or more."""
-    count = 1 + max(0, -(-(length - size) // (size - size // 4)))
-    return [round(number * (length - size) / max(1, count - 1)) for number in range(count)] if count > 1 else [0]
-
-
-def to_float(samples: np.ndarray) -> np.ndarray:
-    """float32 from -1 to 1, of int16."""
-    return samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples

@@ -1,6 +1,7 @@
-"""How sounds and their features are varied while training; random numbers are functions of the keys alone."""
+"""How sounds and their features are varied; random numbers are functions of the keys alone."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -103,9 +104,19 @@ def warp(features: tf.Tensor, keys: tf.Tensor, most: float) -> tf.Tensor:
         keys: uint32 `[n]`.
         most: bands by which the highest one is moved.
     """
+    share = most / features.shape[2]
+    return moved(features, uniform(keys, 41, (1,), -share, share))
+
+
+def moved(features: tf.Tensor, share: Any) -> tf.Tensor:
+    """All bands moved up or down, those at the lower end by less, by linear interpolation.
+
+    Args:
+        features: float32 `[n, t, bands]`.
+        share: by how much of its own place each band is moved, of each example or of all, `[n, 1]` or `[1, 1]`.
+    """
     bands = features.shape[2]
-    place = tf.range(bands, dtype=tf.float32)[None] * (1 + uniform(keys, 41, (1,), -most, most) / bands)
-    place = tf.clip_by_value(place, 0, bands - 1)
+    place = tf.clip_by_value(tf.range(bands, dtype=tf.float32)[None] * (1 + share), 0, bands - 1)
     near = 1 - tf.abs(place[:, None, :] - tf.range(bands, dtype=tf.float32)[None, :, None])
     return features @ tf.maximum(near, 0)
 

@@ -24,6 +24,7 @@ from shared.networks.blocks import Style
 from shared.signature import Tensor
 
 BLOCK = 128  # samples
+LEAST = 1e-12  # probability that is told from none
 STREAMED = 50  # clips from whose chunks the ranges of int8 streams are taken
 
 
@@ -65,6 +66,16 @@ class Sound(Model):
 
     def normalize(self, made: tf.Tensor) -> tf.Tensor:
         return (made - self.facts["mean"]) / self.facts["std"]
+
+    def run(self, network: keras.Model, inputs: Tensors) -> tf.Tensor:
+        """Log-probabilities of the mean of three hearings, where voices are to be heard higher and lower too: as by
+        logits, the likeliest is the same. Of logarithms the mean would lose what is heard a frame later."""
+        share, features = self.settings.test_time_pitch, inputs["features"]
+        if not share:
+            return super().run(network, inputs)
+        heard = tf.concat([features, *(augment.moved(features, tf.constant([[by]])) for by in (-share, share))], 0)
+        logits = network({"features": heard, "frames": tf.tile(inputs["frames"], [3])}, training=False)
+        return tf.math.log(tf.add_n(tf.split(tf.nn.softmax(logits), 3)) / 3 + LEAST)
 
     def encoded(self) -> tuple[dict[str, Any], Any, Any]:
         """Keras inputs, and what the network of `--model` makes of them: values and which of them count."""

@@ -341,3 +341,8 @@ def read_all(sources: Sequence[Source], rate: int, max_bad: float,
     if not kept:
         raise UserError(f"No clip is left of {len(sources)}: {' '.join(notes) or 'there are none.'}")
     return Ragged(np.frombuffer(values, np.int16), np.array(offsets)), np.array(kept), notes + checks.notes()
+
+
+def to_float(samples: np.ndarray) -> np.ndarray:
+    """float32 from -1 to 1, of int16."""
+    return samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples

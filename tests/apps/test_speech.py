@@ -9,8 +9,10 @@ import tensorflow as tf
 from speech_models import RATE, built
 
 from apps.speech import data
-from apps.speech.app import Settings, Speech, starts, to_float
+from apps.speech.app import Settings, Speech
 from apps.speech.report import SentenceScorer, WordScorer
+from apps.speech.sounds import to_float
+from apps.speech.windows import starts
 from shared.data.dataset import Split
 from shared.data.text_bytes import to_bytes
 from shared.errors import UserError

@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 from speech_models import RATE, built
 
-from apps.speech.app import Settings, Speech, to_float
+from apps.speech.app import Settings, Speech
 from apps.speech.chunks import by_chunks
 from apps.speech.frames import MARGIN, chunk_size
+from apps.speech.sounds import to_float
 from shared.app import App
 from shared.errors import UserError
 from shared.evaluation.predictors import TFLitePredictor
