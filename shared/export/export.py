@@ -106,6 +106,8 @@ def _export(app: App, run: Run, dataset: Dataset, folder: Path, variants: list[s
     trained = {"data": facts["data"], "examples": len(train), "epochs": settings.epochs, "seed": settings.seed,
                "parameters": network.count_params(),
                "validation": {app.headline.key: reference, "examples": len(validation)}}
+    if settings.from_run:
+        trained["from"] = Path(settings.from_run).name
 
     chosen = np.random.default_rng(settings.seed).permutation(len(train))[:CALIBRATION]
     calibration, rounded = folder / "calibration.npz", folder / "rounded"

@@ -43,7 +43,8 @@ def model_card(app: App, record: dict[str, Any], facts: Facts, settings: Any, re
              "## Training",
              markdown_table([{"data": trained["data"], "training examples": trained["examples"],
                               "epochs": trained["epochs"], "seed": trained["seed"],
-                              "parameters": trained["parameters"]}]),
+                              "parameters": trained["parameters"],
+                              **({"started from": trained["from"]} if "from" in trained else {})}]),
              f"## Validation figures of the Keras model ({report.examples:,} examples, used to choose the best epoch)",
              markdown_table([{key: value for key, value in report.metrics.items()}])]
     for name, rows in report.tables.items():

@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 from ai_edge_litert.interpreter import Interpreter
 
 from apps import APPS
@@ -119,6 +120,19 @@ def test_the_python_of_the_card_runs_beside_the_files(shipped, monkeypatch):
     exec(code, names)
     assert names["label"].shape == (1,) and names["probabilities"].shape == (1, 10)
     assert names["probabilities"].sum() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_card_names_the_run_that_training_started_from(run, shipped, tmp_path, monkeypatch):
+    later = tmp_path / "later"
+    shutil.copytree(run, later)
+    settings = yaml.safe_load((later / "settings.yaml").read_text(encoding="utf-8"))
+    (later / "settings.yaml").write_text(yaml.safe_dump({**settings, "from_run": "runs/mnist/earlier"}))
+    monkeypatch.setattr(exporting, "convert", lambda saved_model, variant, file, calibration: file.write_bytes(
+        unpack(shipped / FILES[variant])[0]) and None)
+    assert main(["mnist", "export", "--run", str(later), "--output", str(tmp_path / "out"), "--variants", "float32"],
+                APPS) == 0
+    card, plain = ((folder / "MODEL_CARD.md").read_text(encoding="utf-8") for folder in (tmp_path / "out", shipped))
+    assert "started from |" in card and "| earlier |" in card and "started from" not in plain
 
 
 def test_a_folder_of_other_files_is_refused_even_by_force(attempt, tmp_path):
