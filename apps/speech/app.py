@@ -78,15 +78,15 @@ class Settings(FitSettings):
                            at_least=0, at_most=100)
     noise_dir: Optional[str] = setting(None, "folder of recordings to take the noise from [white noise]; not those "
                                        "from which a test set's silence was cut", metavar="DIR")
-    test_time_pitch: float = setting(0.0, "answer by the mean of three hearings: as it is, and with its bands moved "
-                                     "up and down by this share, for strangers' voices (0: one; not of MFCC)",
-                                     at_least=0, at_most=0.5)
     reverberation: float = setting(0.0, "augmentation: share of the clips that sound as in a room", at_least=0,
                                    at_most=1)
     mask_bands: float = setting(0.2, "augmentation: longest stretch of bands left out (SpecAugment), as a share",
                                 at_least=0, at_most=1)
     mask_time: float = setting(0.15, "augmentation: longest stretch of time left out, as a share", at_least=0,
                                at_most=1)
+    test_time_pitch: float = setting(0.0, "answer by the mean of three hearings: the clip as it is, and with its bands "
+                                     "moved up and down by this share, for strangers' voices (0: one hearing; not of "
+                                     "MFCC, nor causal)", at_least=0, at_most=0.5)
     speaker_head: bool = setting(False, "learn who speaks beside what is said; the shipped file does without")
     dropout: float = setting(0.2, "share of the last features dropped while training", at_least=0, at_most=0.9)
     block_dropout: float = setting(0.0, "share of a block's channels dropped while training", advanced=True,

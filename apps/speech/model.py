@@ -68,8 +68,8 @@ class Sound(Model):
         return (made - self.facts["mean"]) / self.facts["std"]
 
     def run(self, network: keras.Model, inputs: Tensors) -> tf.Tensor:
-        """Log-probabilities of the mean of three hearings, where voices are to be heard higher and lower too: as by
-        logits, the likeliest is the same. Of logarithms the mean would lose what is heard a frame later."""
+        """Logits; with `test_time_pitch` the logarithms of the mean probabilities of three hearings, which stand for
+        logits. The mean of logarithms would lose a word that one hearing hears a frame later."""
         share, features = self.settings.test_time_pitch, inputs["features"]
         if not share:
             return super().run(network, inputs)
