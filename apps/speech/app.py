@@ -84,9 +84,9 @@ class Settings(FitSettings):
                                 at_least=0, at_most=1)
     mask_time: float = setting(0.15, "augmentation: longest stretch of time left out, as a share", at_least=0,
                                at_most=1)
-    test_time_pitch: float = setting(0.0, "answer by the mean of three hearings: the clip as it is, and with its bands "
-                                     "moved up and down by this share, for strangers' voices (0: one hearing; not of "
-                                     "MFCC, nor causal)", at_least=0, at_most=0.5)
+    test_time_pitch: float = setting(0.0, "answer by the mean of three hearings: the clip as it is, and with its "
+                                     "bands moved up and down by this share, for strangers' voices (0: one hearing; "
+                                     "not of MFCC, nor causal)", at_least=0, at_most=0.5)
     speaker_head: bool = setting(False, "learn who speaks beside what is said; the shipped file does without")
     dropout: float = setting(0.2, "share of the last features dropped while training", at_least=0, at_most=0.9)
     block_dropout: float = setting(0.0, "share of a block's channels dropped while training", advanced=True,
