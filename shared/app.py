@@ -148,6 +148,17 @@ class App(ABC):
     def read_input(self, argument: str | Path, facts: Facts) -> Raw:
         """One raw input, without batch axis, from one of `inputs` or `from_standard_input`. Raises UserError."""
 
+    def oddities(self, argument: Any, raw: Raw, facts: Facts) -> list[str]:
+        """What a person should know of an input that is answered all the same, in a few words each: that its file is
+        damaged, say.
+
+        Args:
+            argument: as `read_input` took it.
+            raw: as `read_input` gave it.
+            facts: of the model that answers.
+        """
+        return []
+
     def listen(self, device: str, facts: Facts) -> AbstractContextManager[Iterator[tuple[str, Raw]]]:
         """Opens one of `devices`, which gives names (`1.50 s`) and raw inputs until it is closed. Raises UserError."""
         raise UserError(f"{self.name} listens to no {device}.")

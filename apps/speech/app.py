@@ -13,7 +13,7 @@ from apps.speech.chunks import by_chunks
 from apps.speech.ensemble import averaging_sentences
 from apps.speech.frames import MARGIN, chunk_size, second, step
 from apps.speech.report import SentenceScorer, WordScorer
-from apps.speech.sounds import LARGEST, read_recording, to_float
+from apps.speech.sounds import LARGEST, is_broken, oddities, read_recording, to_float
 from apps.speech.windows import joined, starts, surest, windows
 from shared.app import Answer, App, Averaging, Raw, Scorer
 from shared.data.class_weights import class_weights
@@ -177,6 +177,10 @@ class Speech(App):
     def read_input(self, argument: str | Path | Stored, facts: Facts) -> Raw:
         samples = read_recording(argument, facts["rate"])
         return {"samples": samples, "length": np.array(len(samples), np.int32)}
+
+    def oddities(self, argument: Any, raw: Raw, facts: Facts) -> list[str]:
+        samples = raw["samples"]
+        return oddities(samples, is_broken(argument, facts["rate"], len(samples)))
 
     def golden(self, facts: Facts) -> Raw:
         return data.made_up(facts["max_samples"], facts["rate"])

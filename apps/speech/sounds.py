@@ -26,6 +26,7 @@ FORMATS = frozenset({"WAV", "WAVEX", "RF64", "NIST", "FLAC", "OGG", "MP3"})  # N
 LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000
 LONGEST = 60.0  # seconds of a clip among many
 LARGEST = 1 << 28  # samples of a recording to be answered: half a gigabyte, 4.7 hours at 16 kHz
+RESAMPLING = 0.01  # seconds by which another rate may shorten a clip
 BLOCK = 1 << 14  # values read at once, of all channels
 UNKNOWN = (1 << 63) - 1  # frames of a FLAC whose header says 0: it was written to a pipe
 ENDLESS = 0x7FFF_0000  # bytes of a WAV from which on its header means the same
@@ -200,6 +201,14 @@ def read_recording(source: Source, rate: int) -> np.ndarray:
     return samples
 
 
+def is_broken(source: Source, rate: int, count: int) -> bool:
+    """Whether a recording of which `read_recording` gave `count` samples at `rate` should have more, by its header."""
+    if isinstance(source, Stored) and not is_file(source.content):
+        return False
+    with _opened(source) as sound:
+        return sound.short or sound.frames < UNKNOWN and count < (sound.frames / sound.samplerate - RESAMPLING) * rate
+
+
 def _too_long(source: Source, what: str) -> UserError:
     return UserError(f"{source} {what}: cut it into parts, e.g. by "
                      f"ffmpeg -i FILE -f segment -segment_time 3600 part%d.wav.")
@@ -230,7 +239,25 @@ def is_file(content: bytes) -> bool:
     return content.startswith(BEGINS) or content[4:8] == b"ftyp" or bool(MP3.match(content))  # ftyp: MP4
 
 
-# Checks of many clips
+# What a person should know of clips
+
+def oddities(samples: np.ndarray, broken: bool = False) -> list[str]:
+    """What is the matter with a clip, in a few words each.
+
+    Args:
+        samples: int16 `[samples]`, at least one, as `read_sound` gives them.
+        broken: the file ended before its header says.
+    """
+    mean, low, high = float(samples.mean()), int(samples.min()), int(samples.max())
+    found = {
+        "fewer samples than the header says, cut off or damaged": broken,
+        "digital silence, all samples are equal": low == high,
+        "nearly silent, all samples are below -60 dBFS": low < high and max(high - mean, mean - low) < QUIET,
+        f"clipped, more than {CLIPPED:.1%} of the samples are at full scale":
+            np.count_nonzero(samples >= FULL) + np.count_nonzero(samples <= -FULL) > CLIPPED * len(samples),
+        "a DC offset of more than 1% of full scale": abs(mean) > OFFSET}
+    return [what for what, there in found.items() if there]
+
 
 class Checks:
     """Gathers what a person should know of a set of clips.
@@ -258,36 +285,27 @@ class Checks:
         """
         self.names.append(name)
         self.lengths.append(len(samples))
-        mean, low, high = float(samples.mean()), int(samples.min()), int(samples.max())
         if rate not in (None, self.rate):
-            lacking = f": nothing in them is above {rate / 2:g} Hz" if rate < self.rate else ""
-            self._note(f"had {rate} Hz and were brought to {self.rate}{lacking}", name)
+            lacking = f": nothing is above {rate / 2:g} Hz" if rate < self.rate else ""
+            self._note(f"{rate} Hz, brought to {self.rate}{lacking}", name)
         if channels > 1:
-            self._note(f"had {channels} channels, of which the mean was taken", name)
-        if broken:
-            self._note("end before their header says, cut off or damaged", name)
-        if low == high:
-            self._note("are digital silence: all their samples are equal", name)
-        elif max(high - mean, mean - low) < QUIET:
-            self._note("are nearly silent: they stay below -60 dBFS", name)
-        if np.mean((samples >= FULL) | (samples <= -FULL)) > CLIPPED:
-            self._note(f"are clipped: more than {CLIPPED:.1%} of their samples are at full scale", name)
-        if abs(mean) > OFFSET:
-            self._note("have a DC offset of more than 1% of full scale", name)
+            self._note(f"{channels} channels, of which the mean was taken", name)
+        for what in oddities(samples, broken):
+            self._note(what, name)
 
     def _note(self, what: str, name: str) -> None:
         self.found.setdefault(what, []).append(name)
 
     def notes(self) -> list[str]:
-        """A sentence for each thing that was found, with the number of clips and the first of them."""
+        """A line for each thing that was found, with the number of clips and the first of them."""
         found = dict(self.found)
         lengths = np.array(self.lengths)
         median = float(np.median(lengths)) if len(lengths) else 0.0
         for what, odd in (("longer", lengths > OUTLIER * median), ("shorter", lengths < median / OUTLIER)):
             if odd.any():
-                found[f"are more than {OUTLIER} times {what} than the median of {median / self.rate:.2f} s"] = [
+                found[f"more than {OUTLIER} times {what} than the median of {median / self.rate:.2f} s"] = [
                     self.names[at] for at in np.flatnonzero(odd)]
-        return [f"{len(names)} clip(s) {what}; the first: {names[0]}." for what, names in found.items()]
+        return [f"{len(names)} clip(s): {what}; the first: {names[0]}." for what, names in found.items()]
 
 
 def read_all(sources: Sequence[Source], rate: int, max_bad: float,

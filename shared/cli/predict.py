@@ -64,6 +64,8 @@ def run(app: App, arguments: Any) -> int:
             for argument in inputs:
                 try:
                     raw = app.read_input(argument, predictor.facts)
+                    for what in app.oddities(argument, raw, predictor.facts):
+                        tell(f"{argument}: {what}.")
                     [answer] = answer_rows([raw])
                     why, because = (app.explain(raw, answer, answer_rows, predictor.facts)
                                     if app.explains and arguments.explain else ("", None))

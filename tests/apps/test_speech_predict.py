@@ -18,7 +18,7 @@ from apps import APPS
 from apps.speech import app as speech_app
 from apps.speech import microphone, sounds
 from apps.speech.app import Speech
-from apps.speech.sounds import is_file, read_recording, read_sound
+from apps.speech.sounds import is_broken, is_file, read_recording, read_sound
 from shared.cli.main import main
 from shared.data.stored import Stored
 from shared.evaluation.answering import answering
@@ -170,6 +170,32 @@ def test_standard_input_is_answered_in_a_line_or_an_object(predict, model, tmp_p
     row = json.loads(out)
     assert row["input"] == "Standard input" and row["label"] == "loud"
     predict("-", "--output", tmp_path / "out", given=loud.tobytes())
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100])
+def test_a_whole_file_is_not_broken_at_any_rate(name, rate):
+    assert not is_broken(piped(FILES[name]), rate, len(read_recording(piped(FILES[name]), rate)))
+
+
+ODD = {"a cut WAV": (encoded(NOISE)[:-4_000], "fewer samples than the header says, cut off or damaged"),
+       "a cut FLAC": (encoded(NOISE, "FLAC")[:-4_000], "fewer samples than the header says, cut off or damaged"),
+       "silence": (encoded(np.zeros(4_000)), "digital silence, all samples are equal"),
+       "an offset": (encoded(NOISE // 4 + 3_000), "a DC offset of more than 1% of full scale"),
+       "raw silence": (bytes(8_000), "digital silence, all samples are equal")}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_recording_is_answered_and_told(predict, model, tmp_path, what):
+    content, word = ODD[what]
+    out, err = predict("-", given=content)
+    assert out.startswith("Standard input: ") and err == f"Standard input: {word}.\n"
+    if not what.startswith("raw"):
+        path = tmp_path / "odd.wav"
+        path.write_bytes(content)
+        out, err = predict(path, "--json")
+        assert json.loads(out)["input"] == str(path) and err == f"{path}: {word}.\n"
+    assert predict("-", given=encoded(NOISE // 4))[1] == ""
 
 
 def test_a_process_reads_bytes_from_a_pipe(tmp_path):

@@ -62,10 +62,10 @@ NONE = {"a text": (b"No sound, a text.\n" * 9, "no readable"), "nothing": (b"", 
         "NaN": (encoded(np.where(np.arange(4_000) == 3_999, np.nan, voice()), subtype="FLOAT"), "NaN"),
         "100 Hz": (encoded(voice(), 100), "100 Hz")}
 READ = {"8 bits": (encoded(voice(), subtype="PCM_U8"), None), "24 bits": (encoded(voice(), subtype="PCM_24"), None),
-        "float": (encoded(voice(), subtype="FLOAT"), None), "cut off": (GOOD[:5_000], "end before their header says"),
+        "float": (encoded(voice(), subtype="FLOAT"), None), "cut off": (GOOD[:5_000], "than the header says"),
         "stereo": (encoded(np.stack([voice()] * 2, 1)), "2 channels"),
         "5.1": (encoded(np.stack([voice()] * 6, 1)), "6 channels"),
-        "192 kHz": (encoded(np.repeat(voice(), 24), 192_000), "192000 Hz and were brought to 8000"),
+        "192 kHz": (encoded(np.repeat(voice(), 24), 192_000), "192000 Hz, brought to 8000"),
         "off zero": (encoded(voice() + 0.1), "DC offset"), "silence": (encoded(np.zeros(4_000)), "digital silence"),
         "clipped": (encoded((voice() * 20).clip(-1, 1)), "clipped"), "soft": (encoded(voice() / 1e3), "nearly silent"),
         "long": (encoded(voice(64_000)), "4 times longer than the median"),
@@ -106,7 +106,7 @@ def test_odd_recordings_are_read_and_told_by_name(words, what):
     if word is None:
         assert not said
     else:
-        assert len(said) == 1 and said[0].startswith("train: 1 clip(s) ") and word in said[0] and str(odd) in said[0]
+        assert len(said) == 1 and said[0].startswith("train: 1 clip(s)") and word in said[0] and str(odd) in said[0]
     assert sum(map(len, dataset.splits.values())) == (16 if what == "an hour" else 17)
 
 

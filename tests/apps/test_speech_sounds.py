@@ -306,7 +306,7 @@ def test_good_clips_have_no_notes():
 
 
 def one_note(notes, count, first, *words):
-    assert len(notes) == 1 and notes[0].startswith(f"{count} clip(s) ") and notes[0].endswith(f"the first: {first}.")
+    assert len(notes) == 1 and notes[0].startswith(f"{count} clip(s)") and notes[0].endswith(f"the first: {first}.")
     assert all(word in notes[0] for word in words), notes[0]
 
 
@@ -325,13 +325,13 @@ def test_clipping_silence_and_offset_are_noted():
 def test_rates_channels_and_cut_files_are_noted():
     clips = [speech()] * 3
     one_note(notes_of(*clips, rate=RATE, channels=2), 3, "clip 0", "2 channels")
-    one_note(notes_of(*clips, broken=True), 3, "clip 0", "before their header says")
+    one_note(notes_of(*clips, broken=True), 3, "clip 0", "than the header says")
     checks = Checks(RATE)
     for name, rate in (("a", 8_000), ("b", 44_100), ("c", 44_100), ("d", RATE), ("e", None)):
         checks.add(name, np.int16(speech()), rate)
     low, high = checks.notes()
-    one_note([low], 1, "a", "had 8000 Hz", "16000", "above 4000 Hz")
-    one_note([high], 2, "b", "had 44100 Hz")
+    one_note([low], 1, "a", "8000 Hz, brought to 16000", "above 4000 Hz")
+    one_note([high], 2, "b", "44100 Hz, brought to 16000")
     assert "above" not in high
 
 
@@ -407,7 +407,7 @@ def test_what_the_checks_find_is_among_the_notes():
     assert len(ragged.row(2)) == 2 * len(long)
     one_note(notes[:1], 1, "stereo", "2 channels")
     one_note(notes[1:2], 1, "other rate", "8000 Hz")
-    one_note(notes[2:3], 1, "cut", "before their header says")
+    one_note(notes[2:3], 1, "cut", "than the header says")
     assert len(notes) == 3
 
 
@@ -426,7 +426,7 @@ def test_a_wav_that_ends_before_its_header_says_is_noted(tmp_path, content):
     for lacking in (1, 1_000, len(content) // 2):
         path.write_bytes(content[:-lacking])
         _, _, notes = read_all([wave(content, "whole"), path, wave(content[:-lacking])], RATE, 0.0)
-        one_note(notes, 2, path, "end before their header says")
+        one_note(notes, 2, path, "than the header says")
     assert read_all([wave(content), wave(content + b"LIST\0\0\0\0")], RATE, 0.0)[2] == []
 
 
@@ -436,7 +436,7 @@ def test_a_cut_wav_of_big_endian_is_noted():
     content = file.getvalue()
     ragged, _, notes = read_all([wave(content), wave(content[:-1_000], "cut")], RATE, 0.0)
     np.testing.assert_array_equal(ragged.row(0), NOISE)
-    one_note(notes, 1, "cut", "end before their header says")
+    one_note(notes, 1, "cut", "than the header says")
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFF_F000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF])
