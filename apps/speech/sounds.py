@@ -50,6 +50,10 @@ class _Sound(sf.SoundFile):
     def seekable(self) -> bool:
         return False
 
+    def lacks(self, read: float) -> bool:
+        """Whether there should be more than the frames that were read, by the header."""
+        return self.short or read < self.frames < UNKNOWN
+
     def take(self, room: np.ndarray) -> tuple[np.ndarray, bool]:
         """The next frames, in `room`, and whether the file ends here; of a damaged one, those before the damage."""
         try:
@@ -206,7 +210,7 @@ def is_broken(source: Source, rate: int, count: int) -> bool:
     if isinstance(source, Stored) and not is_file(source.content):
         return False
     with _opened(source) as sound:
-        return sound.short or sound.frames < UNKNOWN and count < (sound.frames / sound.samplerate - RESAMPLING) * rate
+        return sound.lacks((count / rate + RESAMPLING) * sound.samplerate)
 
 
 def _too_long(source: Source, what: str) -> UserError:
@@ -330,8 +334,7 @@ def read_all(sources: Sequence[Source], rate: int, max_bad: float,
         try:
             with _opened(source) as sound:
                 samples = _first(sound, source, rate, most + 1)
-                broken = sound.short or sound.done < sound.frames < UNKNOWN
-                return samples, sound.samplerate, sound.channels, broken
+                return samples, sound.samplerate, sound.channels, sound.lacks(sound.done)
         except UserError as error:
             return error
 
