@@ -9,11 +9,12 @@ from typing import Any, Literal, Optional, TextIO
 import numpy as np
 
 from apps.speech import data
+from apps.speech.checks import oddities
 from apps.speech.chunks import by_chunks
 from apps.speech.ensemble import averaging_sentences
 from apps.speech.frames import MARGIN, chunk_size, second, step
 from apps.speech.report import SentenceScorer, WordScorer
-from apps.speech.sounds import LARGEST, is_broken, oddities, read_recording, to_float
+from apps.speech.sounds import LARGEST, is_broken, read_recording, to_float
 from apps.speech.windows import joined, starts, surest, windows
 from shared.app import Answer, App, Averaging, Raw, Scorer
 from shared.data.class_weights import class_weights
